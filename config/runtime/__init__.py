@@ -1,0 +1,1 @@
+"""Start-up: the embedded PostgreSQL server, the process supervisor and the commands behind `./tandem`."""
