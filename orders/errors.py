@@ -1,0 +1,116 @@
+"""Every error of the orders domain. Doors translate them (config/errors.py); the domain knows no HTTP.
+
+OrdersError
+├── AuthenticationRequired    no key was given
+├── InvalidKey                the key is unknown, expired or revoked
+├── InsufficientScope         the key is good, but not for this
+├── NotFound                  no such object among the customer's own
+├── MalformedRequest          the request cannot be read at all
+│   └── InvalidCursor         a page cursor that this list did not hand out
+├── PayloadTooLarge           the body is larger than the door takes
+├── ValidationFailed          the request can be read, but fields of it are wrong
+│   └── UnknownSku            a line names a product that is not in the catalogue
+├── TotalChanged              the customer expected another total
+├── InsufficientStock         a line cannot be filled
+├── OrderNotCancellable       the goods are handed over, or the order has ended otherwise
+└── VersionConflict           somebody edited the order in between
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+class OrdersError(Exception):
+    """Root of the domain's errors. The message is a sentence that the caller can act on."""
+
+
+class AuthenticationRequired(OrdersError):
+    """No key was given."""
+
+
+class InvalidKey(OrdersError):
+    """The key is unknown, expired or revoked; which of them is not told."""
+
+
+class InsufficientScope(OrdersError):
+    """The key is good, but does not carry the scope that this call needs."""
+
+
+class NotFound(OrdersError):
+    """There is no such object among the customer's own; what belongs to others does not exist either."""
+
+
+class MalformedRequest(OrdersError):
+    """The request cannot be read: not JSON, not UTF-8, too deep, or a header is wrong."""
+
+
+class InvalidCursor(MalformedRequest):
+    """The page cursor was not handed out by this list."""
+
+
+class PayloadTooLarge(OrdersError):
+    """The body is larger than the door takes."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing that is wrong with one field."""
+
+    pointer: str
+    """JSON Pointer (RFC 6901) to the field; query parameters as `?name`."""
+    code: str
+    detail: str
+
+
+class ValidationFailed(OrdersError):
+    """The request can be read, but fields of it are wrong; all of them are listed."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(" ".join(error.detail for error in errors[:3]))
+        self.errors = tuple(errors)
+
+
+class UnknownSku(ValidationFailed):
+    """A line names a product that is not in the catalogue."""
+
+
+class TotalChanged(OrdersError):
+    """The order's total is not what the customer expected: prices have changed since."""
+
+    def __init__(self, *, expected: Decimal, actual: Decimal, currency: str) -> None:
+        super().__init__(
+            f"The total is {actual} {currency}, not {expected} {currency}. "
+            "Show the new total to the buyer, then order again with it."
+        )
+        self.expected, self.actual, self.currency = expected, actual, currency
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """A product of which there is less than was asked for."""
+
+    sku: str
+    requested: int
+    available: int
+
+
+class InsufficientStock(OrdersError):
+    """At least one line cannot be filled; nothing was reserved."""
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        named = ", ".join(f"{s.sku} (asked for {s.requested}, {s.available} available)" for s in shortages)
+        super().__init__(f"Not enough in stock: {named}. Order less, or try again later.")
+        self.shortages = tuple(shortages)
+
+
+class OrderNotCancellable(OrdersError):
+    """The goods are handed over, or the order has ended in another way."""
+
+
+class VersionConflict(OrdersError):
+    """Somebody edited the order since it was read."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"The order is at version {version} by now. Read it again, then decide.")
+        self.version = version
