@@ -1,0 +1,1 @@
+"""The carrier sandbox: labels over HTTP, tracking by signed callbacks."""
