@@ -1,0 +1,1 @@
+"""A transactional outbox and its engine: messages, deliveries, retries, breakers, sagas. It knows no domain."""

@@ -1,0 +1,13 @@
+"""The outbox as a Django app: loads every app's handlers and invariants at start."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class OutboxApp(AppConfig):
+    name = "outbox"
+    verbose_name = "Outbox"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        autodiscover_modules("commands", "events", "handlers", "invariants")

@@ -1,0 +1,155 @@
+"""Consumers: who handles which message, and how. Handlers live in each app's `handlers.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, TypeVar
+from uuid import UUID
+
+from outbox.contracts import Contract, Kind, Message, Semantics, all_contracts, contract_of
+from outbox.errors import ConsumerConflict
+from outbox.outcomes import Failure
+from outbox.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What a handler may know of its message besides the payload."""
+
+    id: UUID
+    type: str
+    version: int
+    correlation_id: UUID
+    causation_id: UUID | None
+    actor: str
+    created_at: datetime
+    attempt: int
+    """Number of this attempt, from 1."""
+    headers: dict[str, Any] = field(default_factory=dict)
+
+
+Handler = Callable[[Any, Incoming], None]
+
+
+class ExternalHandler(Protocol):
+    """Calls someone outside in three steps; only the middle one is outside a transaction.
+
+    A handler may also have `failed(payload, message, plan, failure)`, run in the transaction that records a failure.
+    """
+
+    def prepare(self, payload: Any, message: Incoming) -> Any | None:
+        """In a transaction: persist what is about to be tried; return the plan of the call, or None for no call."""
+
+    def call(self, plan: Any) -> Any:
+        """Outside any transaction, in a thread, without the database: make the call; return what came of it."""
+
+    def record(self, payload: Any, message: Incoming, plan: Any, result: Any) -> None:
+        """In a transaction, only while the lease holds: write what came of it."""
+
+
+FailedHook = Callable[[Any, Incoming, Any, Failure], None]
+H = TypeVar("H", bound=Handler)
+X = TypeVar("X", bound=type[ExternalHandler])
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A transactional consumer: its handler touches our database only."""
+
+    name: str
+    contracts: tuple[Contract, ...]
+    handler: Handler
+    batch: int
+    """Messages per transaction. 1 where the handler locks rows that requests lock, too."""
+    retry: RetryPolicy | None
+    external: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class ExternalConsumer:
+    """A consumer that calls `destination` outside any transaction."""
+
+    name: str
+    contracts: tuple[Contract, ...]
+    handler: ExternalHandler
+    destination: str
+    concurrency: int
+    """Calls in flight at once per worker process."""
+    retry: RetryPolicy | None
+    external: ClassVar[bool] = True
+
+    @property
+    def failed(self) -> FailedHook | None:
+        """The handler's `failed`, where it has one."""
+        return getattr(self.handler, "failed", None)
+
+
+AnyConsumer = Consumer | ExternalConsumer
+_consumers: dict[str, AnyConsumer] = {}
+_subscribers: dict[str, tuple[str, ...]] = {}
+
+
+def _register(entry: AnyConsumer) -> None:
+    if entry.name in _consumers:
+        raise ConsumerConflict(f"Two consumers are called {entry.name!r}")
+    for declared in entry.contracts:
+        subscribed = _subscribers.get(declared.name, ())
+        if declared.kind is Kind.COMMAND and subscribed:
+            raise ConsumerConflict(f"The command {declared.name} is handled by {subscribed[0]} and {entry.name}")
+        _subscribers[declared.name] = (*subscribed, entry.name)
+    _consumers[entry.name] = entry
+
+
+def consumer(*messages: type[Message], name: str, batch: int = 1, retry: RetryPolicy | None = None) -> Callable[[H], H]:
+    """Register the decorated function as a transactional consumer of `messages`.
+
+    It runs inside the engine's unit of work; its effect and its acknowledgement are one transaction. `name` is
+    permanent: it stands in the queue. Raises ConsumerConflict.
+    """
+
+    def register(handler: H) -> H:
+        _register(Consumer(name, tuple(contract_of(m) for m in messages), handler, batch, retry))
+        return handler
+
+    return register
+
+
+def external_consumer(
+    *messages: type[Message], name: str, destination: str, concurrency: int = 20, retry: RetryPolicy | None = None
+) -> Callable[[X], X]:
+    """Register the decorated class (an ExternalHandler) as a consumer that calls `destination`."""
+
+    def register(handler: X) -> X:
+        contracts = tuple(contract_of(m) for m in messages)
+        _register(ExternalConsumer(name, contracts, handler(), destination, concurrency, retry))
+        return handler
+
+    return register
+
+
+def subscribers(message_name: str) -> tuple[str, ...]:
+    """Return the names of the consumers of a message."""
+    return _subscribers.get(message_name, ())
+
+
+def find(name: str) -> AnyConsumer | None:
+    """Return the consumer called `name`, or None when this release has none."""
+    return _consumers.get(name)
+
+
+def all_consumers() -> list[AnyConsumer]:
+    """Return every consumer, sorted by name."""
+    return [_consumers[name] for name in sorted(_consumers)]
+
+
+def problems() -> list[str]:
+    """Say what is wrong between contracts and consumers: commands and events that nobody handles, broken promises."""
+    found = []
+    for declared in all_contracts():
+        names = subscribers(declared.name)
+        if not names:
+            found.append(f"{declared.name} has no consumer")
+        external = [name for name in names if _consumers[name].external]
+        if external and declared.semantics is Semantics.EXACTLY_ONCE:
+            found.append(f"{declared.name} promises {declared.semantics}, but {external[0]} calls someone outside")
+    return found

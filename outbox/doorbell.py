@@ -1,0 +1,29 @@
+"""Waking whoever waits, through PostgreSQL's NOTIFY. A lost ring costs one poll interval, nothing else.
+
+Rung after COMMIT as a statement of its own: NOTIFY inside a writing transaction takes a database-wide lock across
+the commit and defeats group commit (docs/why/doorbell.md has the figures).
+"""
+
+from collections.abc import Collection
+
+from django.db import DatabaseError, connection
+from structlog import get_logger
+
+WORK = "outbox_work"
+"""Channel of the workers; the payload names the consumers that have something to do."""
+
+log = get_logger("outbox.doorbell")
+
+
+def ring(rings: Collection[tuple[str, str]]) -> None:
+    """Notify each (channel, payload), all in one statement. Call it after COMMIT; a failure is logged, not raised."""
+    if not rings:
+        return
+    calls = ", ".join(["pg_notify(%s, %s)"] * len(rings))
+    parameters = [part for pair in rings for part in pair]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}", parameters)
+    except DatabaseError as error:
+        # What was committed stands; polling finds it.
+        log.warning("doorbell_lost", error=str(error))

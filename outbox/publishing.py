@@ -1,0 +1,197 @@
+"""Publishing messages together with the change they tell of: the unit of work.
+
+A door (API view, staff view, admin action, dispatcher) opens one unit of work around one service call. Messages are
+buffered and written in one statement right before COMMIT; whoever waits is rung right after it.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+from uuid_utils.compat import uuid7
+
+from outbox import doorbell
+from outbox.consumers import subscribers
+from outbox.context import current
+from outbox.contracts import Command, Contract, Event, Message, aggregate_id, contract_of, encode
+from outbox.errors import ContractConflict, InvalidPayload, NoUnitOfWork, TransactionOpen
+
+MAX_PAYLOAD_BYTES = 65_536
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class MessageRow(NamedTuple):
+    """One message as its columns."""
+
+    id: UUID
+    name: str
+    version: int
+    kind: str
+    aggregate: str
+    aggregate_id: UUID
+    payload: str
+    headers: str
+    correlation_id: UUID
+    causation_id: UUID | None
+    actor: str
+
+
+class DeliveryRow(NamedTuple):
+    """One delivery as its columns; `delay` in seconds, None for at once."""
+
+    message_id: UUID
+    consumer: str
+    priority: int
+    delay: float | None
+
+
+@dataclass
+class UnitOfWork:
+    """What one transaction will say when it commits."""
+
+    messages: list[MessageRow] = field(default_factory=list)
+    deliveries: list[DeliveryRow] = field(default_factory=list)
+    rings: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, message: Message, declared: Contract, delay: timedelta | None, priority: int) -> UUID:
+        """Take a message in; its rows are written at the end."""
+        payload = encode(message)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise InvalidPayload(f"{declared.name} has {len(payload)} bytes; {MAX_PAYLOAD_BYTES} are allowed")
+        context, message_id = current(), uuid7()
+        self.messages.append(
+            MessageRow(
+                message_id,
+                declared.name,
+                declared.version,
+                declared.kind.value,
+                declared.aggregate,
+                aggregate_id(message),
+                payload.decode(),
+                msgspec.json.encode({"release": settings.RELEASE, **context.headers}).decode(),
+                context.correlation_id or message_id,
+                context.causation_id,
+                context.actor,
+            )
+        )
+        seconds = delay.total_seconds() if delay else None
+        for name in subscribers(declared.name):
+            self.deliveries.append(DeliveryRow(message_id, name, priority, seconds))
+            self.rings.add((doorbell.WORK, name))
+        return message_id
+
+    def flush(self) -> None:
+        """Write the buffered messages and their deliveries in one statement."""
+        if not self.messages:
+            return
+        columns = [list(column) for column in zip(*self.messages, strict=True)]
+        queue = [list(column) for column in zip(*self.deliveries, strict=True)] or [[], [], [], []]
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT, [*columns, *queue])
+        self.messages.clear()
+        self.deliveries.clear()
+
+
+_INSERT = """
+WITH message AS (
+    INSERT INTO outbox_message (id, name, version, kind, aggregate, aggregate_id, payload, headers,
+                                correlation_id, causation_id, actor)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::uuid[], %s::jsonb[],
+                         %s::jsonb[], %s::uuid[], %s::uuid[], %s::text[])
+)
+INSERT INTO outbox_delivery (message_id, consumer, priority, state, due_at)
+SELECT message_id, consumer, priority,
+       CASE WHEN delay IS NULL THEN 'ready' ELSE 'scheduled' END,
+       now() + make_interval(secs => delay)
+FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::float[]) AS queue (message_id, consumer, priority, delay)
+"""
+
+_unit: ContextVar[UnitOfWork | None] = ContextVar("outbox_unit_of_work", default=None)
+
+
+@contextmanager
+def unit_of_work() -> Iterator[UnitOfWork]:
+    """Open THE transaction of a door: what is changed and what is said inside commit together, or not at all.
+
+    Raises NoUnitOfWork when one is open already: a service never opens its own.
+    """
+    if _unit.get() is not None:
+        raise NoUnitOfWork("A unit of work is already open here; only the door opens one")
+    unit = UnitOfWork()
+    token = _unit.set(unit)
+    try:
+        with transaction.atomic(durable=True):
+            yield unit
+            unit.flush()
+    finally:
+        _unit.reset(token)
+    doorbell.ring(unit.rings)
+
+
+def open_unit() -> UnitOfWork:
+    """Return the unit of work that is open. Raises NoUnitOfWork."""
+    unit = _unit.get()
+    if unit is None:
+        raise NoUnitOfWork("Nothing is published or changed outside a unit of work: open one at the door")
+    return unit
+
+
+def publish(event: Event) -> UUID:
+    """Tell what happened, to every consumer that cares; return the message's id. Raises NoUnitOfWork."""
+    declared = contract_of(event)
+    if not isinstance(event, Event):
+        raise ContractConflict(f"{declared.name} is a command: send it")
+    return open_unit().add(event, declared, None, 0)
+
+
+def send(command: Command, *, delay: timedelta | None = None, priority: int = 0) -> UUID:
+    """Ask the one consumer of `command` to do it; return the message's id. Lower `priority` goes first.
+
+    With `delay` it is due that long after the transaction began, by the database's clock. Raises NoUnitOfWork.
+    """
+    declared = contract_of(command)
+    if not isinstance(command, Command):
+        raise ContractConflict(f"{declared.name} is an event: publish it")
+    return open_unit().add(command, declared, delay, priority)
+
+
+def announce(channel: str, payload: str) -> None:
+    """Ring `channel` once this unit of work has committed (streams and waits listen). Raises NoUnitOfWork."""
+    open_unit().rings.add((channel, payload))
+
+
+def require_unit_of_work(service: Callable[P, R]) -> Callable[P, R]:
+    """Make a service refuse to run outside a unit of work."""
+
+    @functools.wraps(service)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        open_unit()
+        return service(*args, **kwargs)
+
+    return checked
+
+
+def no_transaction_open() -> None:
+    """Raise TransactionOpen inside a unit of work; adapters to the outside call it before they call."""
+    if _unit.get() is not None:
+        raise TransactionOpen("Nothing outside the database is called while a transaction is open")
+
+
+__all__: list[Any] = [
+    "announce",
+    "no_transaction_open",
+    "publish",
+    "require_unit_of_work",
+    "send",
+    "unit_of_work",
+]
