@@ -1,0 +1,72 @@
+"""What customers may ask for: types with their bounds. Pure; the OpenAPI document is generated from them too."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+END = r"(?![\s\S])"
+"""The very end of a text; `$` would let a line break pass. The OpenAPI document shows it as `$`."""
+
+LINE_OF_TEXT = r"^[^\x00-\x1F\x7F]+" + END
+
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 4217 code.", examples=["EUR"])]
+ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=LINE_OF_TEXT)]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of what can be asked; unknown fields are refused."""
+
+
+class MoneyAmount(Request, frozen=True, kw_only=True):
+    """An amount of money: a decimal string with the currency's minor digits."""
+
+    amount: Annotated[str, Meta(pattern=r"^[0-9]{1,11}(\.[0-9]{1,3})?" + END, examples=["25.80"])]
+    currency: Currency
+
+
+class Address(Request, frozen=True, kw_only=True):
+    """Where the goods go."""
+
+    name: ShortText
+    line1: ShortText
+    city: Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE_OF_TEXT)]
+    postal_code: Annotated[str, Meta(min_length=1, max_length=20, pattern=LINE_OF_TEXT)]
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}" + END, description="ISO 3166-1 alpha-2 code.", examples=["PT"])]
+    line2: ShortText | None = None
+    state: ShortText | None = None
+
+
+class LineRequest(Request, frozen=True, kw_only=True):
+    """A product and how many of it; each product in one line."""
+
+    sku: Annotated[str, Meta(min_length=1, max_length=40, examples=["TEA-EARL-100"])]
+    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class PlaceOrder(Request, frozen=True, kw_only=True):
+    """An order to be placed."""
+
+    currency: Currency
+    lines: Annotated[tuple[LineRequest, ...], Meta(min_length=1, max_length=100)]
+    shipping_address: Address
+    payment_method: Annotated[
+        str,
+        Meta(
+            pattern=r"^pm_[A-Za-z0-9_]{1,100}" + END,
+            description="The payment provider's id.",
+            examples=["pm_card_visa"],
+        ),
+    ]
+    expected_total: MoneyAmount | None = None
+    reference: Annotated[str, Meta(min_length=1, max_length=200, pattern=LINE_OF_TEXT)] | None = None
+    metadata: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=40)], Annotated[str, Meta(max_length=500)]],
+        Meta(max_length=50, description="Your own notes; up to 50 texts."),
+    ] = {}
+
+
+class CancelOrder(Request, frozen=True, kw_only=True):
+    """A wish to cancel."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=LINE_OF_TEXT)] = "Cancelled by the customer."
