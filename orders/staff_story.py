@@ -1,0 +1,307 @@
+"""The story of an order, put together from rows that were read elsewhere. Pure: no query is made here."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from orders.staff_words import Words, sentence_of
+from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt
+
+LONG_SILENCE = timedelta(seconds=5)
+"""A pause worth a line of its own."""
+
+FAILURE_KINDS = {
+    "transient": "It did not work this time",
+    "unknown": "The answer was lost: whether it worked is not known yet",
+    "throttled": "We were asked to slow down",
+    "permanent": "It cannot work",
+    "crash": "The worker died while doing it",
+    "parked": "No running release knows this message",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Everything that was found about one order at the time `now`."""
+
+    now: datetime
+    messages: Sequence[Message] = ()
+    receipts: Sequence[Receipt] = ()
+    attempts: Sequence[Attempt] = ()
+    deliveries: Sequence[Delivery] = ()
+    audit: Sequence[AuditEntry] = ()
+    external: frozenset[str] = frozenset()
+    """Names of the consumers that call someone outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the story."""
+
+    key: str
+    at: datetime
+    tone: str
+    icon: str
+    title: str
+    text: str = ""
+    summary: str = "Details"
+    facts: tuple[tuple[str, str], ...] = ()
+    trace: str = ""
+    open: bool = False
+    minor: bool = False
+    gap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What one consumer made of a message."""
+
+    name: str
+    tone: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A message in the causal tree."""
+
+    id: UUID
+    kind: str
+    name: str
+    title: str
+    at: datetime
+    consumers: tuple[Reader, ...]
+    children: list["Node"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of an order's time. `x` and `width` are percent."""
+
+    kind: str
+    label: str
+    seconds: float
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where an order's time went."""
+
+    total: float
+    parts: tuple[Part, ...]
+
+
+PARTS = (
+    ("work", "our own work"),
+    ("party", "outside systems answering"),
+    ("retry", "waiting to try again"),
+    ("queue", "in our queue"),
+    ("outside", "nothing to do: waiting for the carrier or a person"),
+)
+_STRENGTH = {kind: rank for rank, kind in enumerate(("outside", "queue", "retry", "work", "party"))}
+
+
+def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
+    """Return the story in order of time, with long silences told."""
+    entries = [
+        Entry("placed", placed_at, "done", "request", f"{placed_by} placed the order", "Answered at once over the API.")
+    ]
+    entries += [_message_entry(message, rows) for message in rows.messages]
+    entries += [_failure_entry(attempt, rows) for attempt in rows.attempts]
+    entries += [_audit_entry(item) for item in rows.audit]
+    entries += [_waiting_entry(delivery, rows.now) for delivery in rows.deliveries]
+    entries.sort(key=lambda entry: entry.at)
+    return [_with_gap(entry, before) for entry, before in zip(entries, [entries[0], *entries], strict=False)]
+
+
+def tree_of(rows: Rows) -> list[Node]:
+    """Return the messages, each under the one that caused it; those without a known cause are roots."""
+    readers = _readers(rows)
+    nodes = {
+        message.id: Node(
+            message.id,
+            message.kind,
+            message.name,
+            sentence_of(message.name, message.payload).word,
+            message.created_at,
+            tuple(readers[message.id]),
+        )
+        for message in rows.messages
+    }
+    roots: list[Node] = []
+    for message in rows.messages:
+        parent = nodes.get(message.causation_id) if message.causation_id else None
+        (parent.children if parent else roots).append(nodes[message.id])
+    return roots
+
+
+def spent_of(rows: Rows, *, start: datetime, end: datetime) -> Spent:
+    """Return where the time between `start` and `end` went.
+
+    What overlaps counts once, for the stronger reason: somebody outside answering before our own work, work before
+    waiting to try again, that before the queue. What is left is time in which nothing was there to do.
+    """
+    spans = [span for span in _spans(rows, end) if span[1] < end and span[2] > start]
+    edges = sorted({start, end, *(edge for _, low, high in spans for edge in (max(low, start), min(high, end)))})
+    totals: dict[str, float] = defaultdict(float)
+    for low, high in zip(edges, edges[1:], strict=False):
+        kinds = [kind for kind, begin, finish in spans if begin <= low and finish >= high]
+        totals[max(kinds, key=_STRENGTH.__getitem__, default="outside")] += (high - low).total_seconds()
+    return _shares(totals)
+
+
+def _shares(totals: Mapping[str, float]) -> Spent:
+    whole = sum(totals.values())
+    parts, x = [], 0.0
+    for kind, label in PARTS:
+        if seconds := totals.get(kind, 0.0):
+            width = seconds / whole * 100
+            parts.append(Part(kind, label, seconds, x, width))
+            x += width
+    return Spent(whole, tuple(parts))
+
+
+def _spans(rows: Rows, end: datetime) -> Iterable[tuple[str, datetime, datetime]]:
+    """Yield (kind, from, to) of every wait and every piece of work."""
+    created = {message.id: message.created_at for message in rows.messages}
+    for receipt in rows.receipts:
+        begun = receipt.finished_at - timedelta(milliseconds=receipt.duration_ms)
+        yield ("party" if receipt.consumer in rows.external else "work", begun, receipt.finished_at)
+        if receipt.message_id in created:
+            yield ("retry" if receipt.attempts > 1 else "queue", created[receipt.message_id], begun)
+    for delivery in rows.deliveries:
+        if delivery.state in ("dead", "parked") or (delivery.state == "scheduled" and not delivery.attempts):
+            continue  # given up, or a timer that is not due: nothing is being waited for in the queue
+        begun = created.get(delivery.message_id, delivery.enqueued_at)
+        yield ("retry" if delivery.attempts else "queue", begun, end)
+    for attempt in rows.attempts:
+        if attempt.duration_ms:
+            began = attempt.at - timedelta(milliseconds=attempt.duration_ms)
+            yield ("party" if attempt.consumer in rows.external else "work", began, attempt.at)
+
+
+def _message_entry(message: Message, rows: Rows) -> Entry:
+    said = sentence_of(message.name, message.payload)
+    command = message.kind == "command"
+    return Entry(
+        key=f"m-{message.id}",
+        at=message.created_at,
+        tone="waiting" if command else said.tone,
+        icon="message" if command or said.tone == "progress" else said.tone,
+        title=said.word,
+        text=str(message.payload.get("reason") or ""),
+        summary=message.name,
+        facts=_message_facts(message, rows),
+        minor=command,
+    )
+
+
+def _message_facts(message: Message, rows: Rows) -> tuple[tuple[str, str], ...]:
+    done = [
+        (receipt.consumer, f"done in {receipt.duration_ms} ms{_tries(receipt.attempts)}")
+        for receipt in rows.receipts
+        if receipt.message_id == message.id
+    ]
+    payload = [(key, str(value)) for key, value in message.payload.items() if key != "reason"]
+    return (*done, *payload, ("message", str(message.id)), ("started by", message.actor or "–"))
+
+
+def _failure_entry(attempt: Attempt, rows: Rows) -> Entry:
+    asked = next((message for message in rows.messages if message.id == attempt.message_id), None)
+    subject = sentence_of(asked.name, asked.payload).word if asked else attempt.consumer
+    return Entry(
+        key=f"a-{attempt.id}",
+        at=attempt.at,
+        tone="failed" if attempt.kind in ("permanent", "crash") else "attention",
+        icon="failed" if attempt.kind in ("permanent", "crash") else "retry",
+        title=f"{FAILURE_KINDS.get(attempt.kind, attempt.kind)} (attempt {attempt.number}): {subject}",
+        text=attempt.error,
+        summary=f"{attempt.error_class} in {attempt.consumer}",
+        facts=(("took", f"{attempt.duration_ms} ms"),) if attempt.duration_ms is not None else (),
+        trace=attempt.traceback,
+        open=not attempt.traceback,
+    )
+
+
+def _audit_entry(item: AuditEntry) -> Entry:
+    return Entry(
+        key=f"s-{item.id}",
+        at=item.at,
+        tone="attention",
+        icon="staff",
+        title=f"{item.actor.removeprefix('staff:')}: {item.action.rpartition('.')[2].replace('_', ' ')}",
+        text=item.reason,
+    )
+
+
+def _waiting_entry(delivery: Delivery, now: datetime) -> Entry:
+    words = reader_words(delivery, now)
+    return Entry(
+        key=f"d-{delivery.id}",
+        at=max(now, delivery.enqueued_at),
+        tone=words.tone,
+        icon=words.tone,
+        title=words.word,
+        text=delivery.last_error,
+        summary=delivery.consumer,
+        facts=(("message", str(delivery.message_id)), ("attempts", str(delivery.attempts))),
+    )
+
+
+def reader_words(delivery: Delivery, now: datetime) -> Words:
+    """Return what an unfinished delivery is waiting for."""
+    match delivery.state:
+        case "dead":
+            return Words("failed", f"Given up after {delivery.attempts} attempts: an operator must look at it")
+        case "parked":
+            return Words("attention", "Set aside: no running release knows this message")
+        case "leased":
+            return Words("progress", "Waiting for the answer from outside")
+        case "scheduled":
+            return Words("waiting", _until(delivery, now))
+        case _:
+            return Words("waiting", "In the queue: the next free worker takes it")
+
+
+def _until(delivery: Delivery, now: datetime) -> str:
+    left = (delivery.due_at - now).total_seconds() if delivery.due_at else 0
+    when = f"in {left:.0f} s" if left >= 1 else "now"
+    cause = f", because it waits for {delivery.waiting_for}" if delivery.waiting_for else ""
+    return f"Next try {when} (attempt {delivery.attempts + 1}){cause}"
+
+
+def _readers(rows: Rows) -> Mapping[UUID, list[Reader]]:
+    readers: dict[UUID, list[Reader]] = defaultdict(list)
+    for receipt in rows.receipts:
+        discarded = receipt.outcome == "discarded"
+        words = "discarded by an operator" if discarded else f"done in {receipt.duration_ms} ms"
+        tone = "attention" if discarded else "done"
+        readers[receipt.message_id].append(Reader(receipt.consumer, tone, words + _tries(receipt.attempts)))
+    for delivery in rows.deliveries:
+        said = reader_words(delivery, rows.now)
+        readers[delivery.message_id].append(Reader(delivery.consumer, said.tone, said.word))
+    return readers
+
+
+def _tries(attempts: int) -> str:
+    return f" after {attempts} attempts" if attempts > 1 else ""
+
+
+def _with_gap(entry: Entry, before: Entry) -> Entry:
+    silence = entry.at - before.at
+    if silence < LONG_SILENCE:
+        return entry
+    return replace(entry, gap=f"{span_in_words(silence)} without news")
+
+
+def span_in_words(span: timedelta) -> str:
+    """Return a span of seconds or more in its two largest units."""
+    seconds = int(span.total_seconds())
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // smaller} {small_unit}"
+    return f"{seconds} s"
