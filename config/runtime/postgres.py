@@ -7,6 +7,7 @@ session of its own, so that a Ctrl-C meant for Tandem reaches it only through us
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -117,6 +118,21 @@ class Server:
             with self._alone():
                 if self._is_last(users):
                     self._stop()
+            os.close(users)
+
+    def erase(self) -> None:
+        """Delete the cluster. Raises DatabaseUnavailable while somebody uses it."""
+        self.cluster.place.mkdir(parents=True, exist_ok=True)
+        users = os.open(self.cluster.users, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            with self._alone():
+                if not self._is_last(users):
+                    raise DatabaseUnavailable(
+                        f"The database in {self.cluster.place} is in use; stop that command first."
+                    )
+                self._stop()
+                shutil.rmtree(self.cluster.data, ignore_errors=True)
+        finally:
             os.close(users)
 
     def revive(self) -> bool:

@@ -1,0 +1,65 @@
+"""The commands that run one program in front of the caller: `test`, `bench` and `manage`."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from config.runtime.environment import demo_environment, test_environment
+from config.runtime.errors import StartupError
+from config.runtime.files import DataDirectory
+from config.runtime.foreground import PYTHON, run
+from config.runtime.postgres import database
+
+
+class Call(NamedTuple):
+    """A command's data directory and what remains of its arguments."""
+
+    data: DataDirectory
+    arguments: list[str]
+
+
+def test(arguments: Sequence[str]) -> int:
+    """pytest on a test cluster, which is fast because it may lose data in a power cut."""
+    data = DataDirectory(DataDirectory.named(None).path / "test")
+    data.make()
+    with database(data.path, durable=False, may_create_databases=True) as server:
+        environment = test_environment(data, server)
+        if "--all" in arguments:
+            environment["TANDEM_TEST_ALL"] = "1"
+        passed_on = [argument for argument in arguments if argument != "--all"]
+        return run([PYTHON, "-m", "pytest", *passed_on], environment)
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """The benchmarks, on a durable server of their own; results go to bench.json in the data directory."""
+    call = split_data_option(arguments, anywhere=True)
+    place = DataDirectory(call.data.path / "bench")
+    place.make()
+    with database(place.path, may_create_databases=True) as server:
+        environment = {**test_environment(call.data, server), "TANDEM_TESTING": "0"}
+        return run([PYTHON, "-m", "tests.bench", *call.arguments], environment)
+
+
+def manage(arguments: Sequence[str]) -> int:
+    """manage.py with the environment of a data directory, whose server is started unless `up` runs it already."""
+    call = split_data_option(arguments)
+    call.data.make()
+    with database(call.data.path) as server:
+        return run([PYTHON, "manage.py", *call.arguments], demo_environment(call.data, server))
+
+
+def split_data_option(arguments: Sequence[str], *, anywhere: bool = False) -> Call:
+    """Take `--data DIR` out of `arguments`; only in front unless `anywhere`, as what follows is another program's."""
+    remaining = list(arguments)
+    for position, argument in enumerate(remaining):
+        if argument == "--data" and position + 1 < len(remaining):
+            name = remaining[position + 1]
+            return Call(DataDirectory.named(name), remaining[:position] + remaining[position + 2 :])
+        if argument.startswith("--data="):
+            name = argument.removeprefix("--data=")
+            return Call(DataDirectory.named(name), remaining[:position] + remaining[position + 1 :])
+        if argument == "--data":
+            raise StartupError("--data needs a directory.")
+        if not anywhere:
+            break
+    return Call(DataDirectory.named(os.environ.get("TANDEM_DATA_DIR")), remaining)

@@ -1,0 +1,36 @@
+"""gunicorn's configuration: a few asynchronous workers, none of which outlives the master."""
+
+import os
+from typing import Protocol
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from config.runtime.lifelines import die_with
+
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "uvicorn_worker.UvicornWorker"
+timeout = 60
+graceful_timeout = 20
+keepalive = 5
+errorlog = "-"
+accesslog = None  # the application logs each request itself, with its correlation id
+control_socket_disable = True
+proc_name = "tandem"
+
+
+class Worker(Protocol):
+    """What we need to know of gunicorn's worker object."""
+
+    pid: int
+    ppid: int
+
+
+def post_fork(arbiter: object, worker: Worker) -> None:
+    """An orphaned worker would keep the listening socket and answer with yesterday's code."""
+    die_with(worker.ppid)
+
+
+def child_exit(arbiter: object, worker: Worker) -> None:
+    """Gauges of a worker that is gone must not be summed any more."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,97 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.runtime.commands import split_data_option
+from config.runtime.environment import generated_secrets
+from config.runtime.files import DEFAULT_DATA, ROOT, DataDirectory
+from config.runtime.ports import free_port
+from config.runtime.up import Options, only_one
+
+
+def runtime(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "config.runtime", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_second_up_on_the_same_data_says_so_and_exits_1(tmp_path: Path) -> None:
+    options = Options(DataDirectory(tmp_path), "127.0.0.1", 8000, 2, fresh=False)
+    with only_one(options):
+        second = runtime("up", "--data", str(tmp_path), "--port", str(free_port()))
+    assert second.returncode == 1
+    assert f"already running on {tmp_path} (process {os.getpid()})" in second.stderr
+
+
+def test_a_taken_port_is_named_and_exits_1(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = runtime("up", "--data", str(tmp_path), "--port", str(port))
+    assert answer.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is taken" in answer.stderr
+
+
+def test_fresh_refuses_to_empty_a_server_that_is_not_embedded(tmp_path: Path) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    answer = runtime("up", "--data", str(tmp_path), "--port", str(free_port()), "--fresh", DATABASE_URL=url)
+    assert answer.returncode == 1
+    assert "Empty the one DATABASE_URL names yourself" in answer.stderr
+
+
+def test_secrets_are_generated_once_and_only_for_their_owner(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+    first = generated_secrets(data)
+    assert generated_secrets(data) == first
+    assert data.secrets.stat().st_mode & 0o777 == 0o600
+    assert set(first) == {
+        "secret_key",
+        "payment_api_key",
+        "payment_webhook_secret",
+        "carrier_api_key",
+        "carrier_webhook_secret",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "data", "remaining"),
+    [
+        (["--data", "/x", "verify", "--json"], "/x", ["verify", "--json"]),
+        (["--data=/x", "verify"], "/x", ["verify"]),
+        (["verify", "--data", "/x"], str(DEFAULT_DATA), ["verify", "--data", "/x"]),
+    ],
+)
+def test_the_data_option_of_manage_stands_in_front(arguments: list[str], data: str, remaining: list[str]) -> None:
+    call = split_data_option(arguments)
+    assert (str(call.data.path), call.arguments) == (data, remaining)
+
+
+def test_a_relative_data_directory_is_meant_from_where_the_caller_stood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_CALLED_FROM", "/somewhere")
+    assert DataDirectory.named("data").path == Path("/somewhere/data")
+
+
+def test_a_command_killed_by_a_signal_is_reported_as_shells_do(tmp_path: Path) -> None:
+    script = "from config.runtime.foreground import run; import sys, os; sys.exit(run(['sh', '-c', 'kill -9 $$'], os.environ))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert done.returncode == 128 + signal.SIGKILL
+
+
+def test_the_front_door_lists_its_commands() -> None:
+    done = subprocess.run([str(ROOT / "tandem")], capture_output=True, text=True, check=True)
+    assert [f"  {name} " in done.stdout for name in ("up", "test", "check", "bench", "manage")] == [True] * 5
+
+
+def test_the_front_door_refuses_an_unknown_command() -> None:
+    done = subprocess.run([str(ROOT / "tandem"), "fly"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "tandem: no command named 'fly'. ./tandem --help lists them.\n")
