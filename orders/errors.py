@@ -6,12 +6,12 @@ OrdersError
 ├── InsufficientScope         the key is good, but not for this
 ├── NotFound                  no such object among the customer's own
 ├── MalformedRequest          the request cannot be read at all
-│   └── InvalidCursor         a page cursor that this list did not hand out
+│   ├── InvalidCursor         a page cursor that this list did not hand out
+│   └── IdempotencyKeyRequired  a call that needs a key came without one
 ├── PayloadTooLarge           the body is larger than the door takes
 ├── ValidationFailed          the request can be read, but fields of it are wrong
 │   └── UnknownSku            a line names a product that is not in the catalogue
 ├── TotalChanged              the customer expected another total
-├── InsufficientStock         a line cannot be filled
 ├── OrderNotCancellable       the goods are handed over, or the order has ended otherwise
 └── VersionConflict           somebody edited the order in between
 """
@@ -49,6 +49,10 @@ class InvalidCursor(MalformedRequest):
     """The page cursor was not handed out by this list."""
 
 
+class IdempotencyKeyRequired(MalformedRequest):
+    """The call takes effect once per Idempotency-Key, so it needs one."""
+
+
 class PayloadTooLarge(OrdersError):
     """The body is larger than the door takes."""
 
@@ -84,24 +88,6 @@ class TotalChanged(OrdersError):
             "Show the new total to the buyer, then order again with it."
         )
         self.expected, self.actual, self.currency = expected, actual, currency
-
-
-@dataclass(frozen=True)
-class Shortage:
-    """A product of which there is less than was asked for."""
-
-    sku: str
-    requested: int
-    available: int
-
-
-class InsufficientStock(OrdersError):
-    """At least one line cannot be filled; nothing was reserved."""
-
-    def __init__(self, shortages: Sequence[Shortage]) -> None:
-        named = ", ".join(f"{s.sku} (asked for {s.requested}, {s.available} available)" for s in shortages)
-        super().__init__(f"Not enough in stock: {named}. Order less, or try again later.")
-        self.shortages = tuple(shortages)
 
 
 class OrderNotCancellable(OrdersError):

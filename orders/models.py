@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from orders.public_ids import CUSTOMER, ORDER, public_id
+from orders.states import ORDER as MACHINE
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus, Route
 
 CURRENCY = r"^[A-Z]{3}$"
@@ -187,6 +188,16 @@ class Order(models.Model):
         """The id as the outside sees it, `ord_…`."""
         return public_id(ORDER, self.id)
 
+    def enter(self, status: OrderStatus) -> None:
+        """Step to `status`, remembering where a held or cancelling order goes back to; the caller saves.
+
+        Raises IllegalTransition.
+        """
+        MACHINE.check(self.status, status)
+        if self.status in (OrderStatus.PLACED, OrderStatus.CONFIRMED):
+            self.previous_status = self.status
+        self.status = status
+
 
 class OrderLine(models.Model):
     """One product of an order, as it was named and priced when the order was placed."""
@@ -213,4 +224,4 @@ class OrderLine(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.sku}"
+        return f"{self.quantity} of {self.sku}"

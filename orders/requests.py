@@ -34,7 +34,7 @@ class Address(Request, frozen=True, kw_only=True):
     postal_code: Annotated[str, Meta(min_length=1, max_length=20, pattern=LINE_OF_TEXT)]
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}" + END, description="ISO 3166-1 alpha-2 code.", examples=["PT"])]
     line2: ShortText | None = None
-    state: ShortText | None = None
+    region: ShortText | None = None
 
 
 class LineRequest(Request, frozen=True, kw_only=True):

@@ -60,7 +60,7 @@ ORDER = StateMachine(
         "placed": {"confirmed", "rejected", "cancelling", "on_hold"},
         "confirmed": {"completed", "cancelling", "on_hold"},
         "on_hold": {"placed", "confirmed", "cancelling"},
-        "cancelling": {"cancelled", "placed", "confirmed", "on_hold"},
+        "cancelling": {"cancelled", "placed", "confirmed"},
     },
     final={"completed", "rejected", "cancelled"},
 )

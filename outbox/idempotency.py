@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -58,7 +57,7 @@ class Key:
         return int.from_bytes(digest, "big", signed=True)
 
 
-def hash_of(document: Any) -> str:
+def hash_of(document: object) -> str:
     """Return the hash of a JSON document, whatever the order and spacing of its members."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

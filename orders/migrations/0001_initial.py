@@ -237,7 +237,7 @@ class Migration(migrations.Migration):
                 "placed": ["confirmed", "rejected", "cancelling", "on_hold"],
                 "confirmed": ["completed", "cancelling", "on_hold"],
                 "on_hold": ["placed", "confirmed", "cancelling"],
-                "cancelling": ["cancelled", "placed", "confirmed", "on_hold"],
+                "cancelling": ["cancelled", "placed", "confirmed"],
             },
         ),
     ]

@@ -1,0 +1,1 @@
+"""The customers' door: REST under /api/v1."""
