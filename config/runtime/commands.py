@@ -1,6 +1,5 @@
 """The commands that run one program in front of the caller: `test`, `bench` and `manage`."""
 
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -62,4 +61,4 @@ def split_data_option(arguments: Sequence[str], *, anywhere: bool = False) -> Ca
             raise StartupError("--data needs a directory.")
         if not anywhere:
             break
-    return Call(DataDirectory.named(os.environ.get("TANDEM_DATA_DIR")), remaining)
+    return Call(DataDirectory.named(None), remaining)

@@ -82,7 +82,8 @@ def test_a_relative_data_directory_is_meant_from_where_the_caller_stood(monkeypa
 
 
 def test_a_command_killed_by_a_signal_is_reported_as_shells_do(tmp_path: Path) -> None:
-    script = "from config.runtime.foreground import run; import sys, os; sys.exit(run(['sh', '-c', 'kill -9 $$'], os.environ))"
+    call = "run(['sh', '-c', 'kill -9 $$'], os.environ)"
+    script = f"from config.runtime.foreground import run; import sys, os; sys.exit({call})"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
     assert done.returncode == 128 + signal.SIGKILL
 

@@ -195,7 +195,7 @@ def test_pg_bin_without_postgresql_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_erasing_waits_for_nobody_but_refuses_while_the_database_is_used(place: Path) -> None:
-    with database(place, durable=False), pytest.raises(DatabaseUnavailable, match="Stop it first"):
+    with database(place, durable=False), pytest.raises(DatabaseUnavailable, match="is in use"):
         Server(place).erase()
     Server(place).erase()
     assert not (place / "postgres" / "cluster").exists()

@@ -148,7 +148,7 @@ def test_no_program_outlives_a_supervisor_killed_with_sigkill(start: Start, tmp_
 
 
 def test_output_nobody_reads_does_not_stop_the_supervisor(start: Start, tmp_path: Path) -> None:
-    chatter = "import sys, time\nfor n in range(5000): print('x' * 100, flush=True)\nprint('done', flush=True)\ntime.sleep(1000)"
+    chatter = "import time\nfor n in range(5000): print('x' * 100)\nprint('done', flush=True)\ntime.sleep(1000)"
     supervisor = start(program("chatter", chatter))
     eventually(lambda: log_has(tmp_path, "chatter", "done"))
     supervisor.send_signal(signal.SIGTERM)
