@@ -34,7 +34,9 @@ class CallbackSender:
     The receiver may see a callback twice or out of order, after a crash by nature and by a fault on demand.
     """
 
-    def __init__(self, store: Store, board: FaultBoard, url: str, sign: Signer, *, give_up_after_seconds: float) -> None:
+    def __init__(
+        self, store: Store, board: FaultBoard, url: str, sign: Signer, *, give_up_after_seconds: float
+    ) -> None:
         self._store = store
         self._board = board
         self._url = url

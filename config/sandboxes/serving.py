@@ -22,18 +22,18 @@ class HangUpProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
-        application = cast(ASGIApp, self.app)
+        application = cast("ASGIApp", self.app)
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope[_TRANSPORT] = transport
             await application(scope, receive, send)
 
-        self.app = with_transport  # type: ignore[assignment]  # the two ASGI types differ in name only
+        self.app = with_transport
 
 
 async def hang_up(scope: Scope) -> None:
     """Close the caller's connection without another byte."""
-    cast(asyncio.Transport, scope[_TRANSPORT]).abort()
+    cast("asyncio.Transport", scope[_TRANSPORT]).abort()
     # The server learns of it one turn of the loop later; before that it would answer 500 for us.
     await asyncio.sleep(0)
 

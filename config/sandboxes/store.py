@@ -28,13 +28,19 @@ class Store:
     def rows(self, query: str, *parameters: object) -> list[sqlite3.Row]:
         return self._connection.execute(query, parameters).fetchall()
 
+    def rows_named(self, query: str, parameters: dict[str, object]) -> list[sqlite3.Row]:
+        return self._connection.execute(query, parameters).fetchall()
+
     def row(self, query: str, *parameters: object) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._connection.execute(query, parameters).fetchone()
         return found
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; never await inside, or another task's statements join in."""
+        """All or nothing; one inside another joins it. Never await inside, or another task's statements join in."""
+        if self._connection.in_transaction:
+            yield
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -127,7 +127,8 @@ class Switchboard:
 
     async def health(self, request: Request) -> Response:
         healthy = await self._healthy()
-        return JSONResponse({"status": "ok" if healthy else "starting", "sandbox": self._target}, 200 if healthy else 503)
+        status, code = ("ok", 200) if healthy else ("starting", 503)
+        return JSONResponse({"status": status, "sandbox": self._target}, code)
 
 
 async def peer_unavailable(request: Request, problem: Exception) -> Response:
