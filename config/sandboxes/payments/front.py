@@ -188,9 +188,9 @@ class Front:
 
     async def _keep_refunds(self, intent: str) -> list[Document]:
         """The provider's refunds of an intent that came through the front, all of them remembered."""
-        payment = self._known(intent)
-        if not payment["captured"]:
+        if not (await self._look(intent))["latest_charge"]:
             return []
+        payment = self._known(intent)
         found = await self._read("/v1/refunds", [("payment_intent", intent), ("limit", "1000")])
         made = [raw for raw in _data(found) if shapes.marker(raw)]
         for raw in made:

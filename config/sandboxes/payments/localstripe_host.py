@@ -110,7 +110,7 @@ if __name__ == "__main__":
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("CREATE TABLE IF NOT EXISTS object (key TEXT PRIMARY KEY, state BLOB NOT NULL)")
     resources.StripeObject.__setattr__ = set_attribute
-    resources.StripeObject._api_list_all = classmethod(list_all)
+    resources.StripeObject._api_list_all = classmethod(list_all)  # type: ignore[arg-type]  # mypy wants no names
     resources.Store.__setitem__ = put
     resources.Store.__delitem__ = remove
     resources.Store.dump_to_disk = save

@@ -47,12 +47,7 @@ def charge(raw: Document, payment: Row | None, refunded: int | None = None) -> D
 
 def refund(raw: Document, payment: Row, reason: str | None) -> Document:
     shown = {name: value for name, value in raw.items() if name != "date"}
-    return shown | {
-        "metadata": _without_marker(raw),
-        "payment_intent": payment["intent"],
-        "charge": payment["charge"],
-        "reason": reason,
-    }
+    return shown | {"metadata": _without_marker(raw), "payment_intent": payment["intent"], "reason": reason}
 
 
 def event(event_id: str, kind: str, created: int, subject: Document) -> Document:
