@@ -96,7 +96,3 @@ class OrderNotCancellable(OrdersError):
 
 class VersionConflict(OrdersError):
     """Somebody edited the order since it was read."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(f"The order is at version {version} by now. Read it again, then decide.")
-        self.version = version

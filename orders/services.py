@@ -21,12 +21,11 @@ from orders import sagas
 from orders.errors import FieldError, NotFound, OrderNotCancellable, UnknownSku, ValidationFailed, VersionConflict
 from orders.events import OrderCancelling, OrderPlaced
 from orders.models import Order, OrderLine, Product
-from orders.pricing import CatalogueItem, PricedLine, check_expected_total, in_minor_digits, is_currency, order_total
+from orders.pricing import CatalogueItem, PricedLine, check_expected_total, is_currency, order_total
 from orders.requests import Address, PlaceOrder
 from orders.routes import Basket, choose_route
 from orders.states import ORDER, FulfillmentStatus, OrderStatus, Route
 from outbox.context import current
-from outbox.models import Saga
 from outbox.publishing import publish, require_unit_of_work
 from payments import facade as payments
 
@@ -40,7 +39,6 @@ class Placed:
 
     order: Order
     lines: Sequence[OrderLine]
-    saga: Saga
 
 
 @require_unit_of_work
@@ -68,7 +66,7 @@ def place_order(*, customer_id: UUID, request: PlaceOrder, clock: Clock = timezo
     )
     # Stock rows are fought over: they are locked last, so that they are held for the shortest time.
     _reserve(order, lines, request.shipping_address)
-    saga = sagas.start_place_order(order)
+    sagas.start_place_order(order)
     publish(
         OrderPlaced(
             order_id=order.id,
@@ -78,7 +76,7 @@ def place_order(*, customer_id: UUID, request: PlaceOrder, clock: Clock = timezo
             lines=len(lines),
         )
     )
-    return Placed(order, lines, saga)
+    return Placed(order, lines)
 
 
 def check_request(request: PlaceOrder) -> None:
@@ -223,7 +221,7 @@ def cancel_order(
     if order is None:
         raise NotFound("There is no such order.")
     if expected_version is not None and expected_version != order.version:
-        raise VersionConflict(order.version)
+        raise VersionConflict(f"The order is at version {order.version} by now. Read it again, then decide.")
     if order.status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED):
         return order
     if ORDER.is_final(order.status):

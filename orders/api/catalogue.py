@@ -1,0 +1,48 @@
+"""The catalogue, and the caller itself."""
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from fulfillment import facade as fulfillment
+from orders.api.door import Door, base_url, caller_of, show
+from orders.api.filters import PRODUCT_FILTERS, filters_of
+from orders.api.pagination import Listing
+from orders.errors import NotFound
+from orders.models import Product
+from orders.serializers import ProductList, account_object, product_object
+
+BY_SKU = Listing[Product](name="products", columns=("sku",), parsers=(str,))
+
+
+class ProductsView(Door):
+    """The products that can be ordered."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """List them by SKU, with prices and availability."""
+        rows = Product.objects.filter(filters_of(request, PRODUCT_FILTERS), active=True)
+        page = BY_SKU.page(
+            request, rows.select_related("tax_class").prefetch_related("prices"), f"{base_url(request)}/products"
+        )
+        available = fulfillment.availability([product.sku for product in page.rows])
+        data = [product_object(product, available.get(product.sku, 0)) for product in page.rows]
+        return show(request, ProductList(data=data, next=page.next, previous=page.previous))
+
+
+class ProductView(Door):
+    """One product."""
+
+    def get(self, request: Request, sku: str) -> HttpResponse:
+        """Show it."""
+        rows = Product.objects.filter(active=True).select_related("tax_class").prefetch_related("prices")
+        product = None if "\0" in sku else rows.filter(sku=sku).first()
+        if product is None:
+            raise NotFound(f"There is no product {sku[:40]!r} in the catalogue.")
+        return show(request, product_object(product, fulfillment.availability([sku]).get(sku, 0)))
+
+
+class AccountView(Door):
+    """The caller itself."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Show who calls with which key."""
+        return show(request, account_object(caller_of(request)))

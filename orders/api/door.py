@@ -1,0 +1,161 @@
+"""What all views of the customers' door share: who may, once only, and how answers are written."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from orders.api_keys import Caller
+from orders.errors import IdempotencyKeyRequired, InsufficientScope, MalformedRequest, NotFound, VersionConflict
+from orders.models import Order
+from orders.public_ids import ORDER, parse_public_id
+from orders.serializers import Representation
+from outbox import idempotency
+from outbox.context import current, enter
+from outbox.idempotency import Answer
+from outbox.publishing import unit_of_work
+
+BASE = "/api/v1"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+class Door(APIView):
+    """A view of the API: authenticated, with a scope per method, answering JSON."""
+
+    scopes: ClassVar[Mapping[str, str]] = {}
+    """The scope that each method needs; a method that is not named needs none."""
+    metadata_class = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate, check the scope, and note who acts."""
+        super().initial(request, *args, **kwargs)
+        caller = caller_of(request)
+        needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
+        if needed and needed not in caller.scopes:
+            raise InsufficientScope(f"This call needs a key with the scope {needed}.")
+        enter(replace(current(), actor=f"customer:{caller.public_id}"))
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who is calling."""
+    caller = request.user
+    assert isinstance(caller, Caller)
+    return caller
+
+
+def own_orders(request: Request) -> QuerySet[Order]:
+    """Return the caller's orders: every query of this door starts here."""
+    return Order.objects.filter(customer_id=caller_of(request).customer_id)
+
+
+def order_id_of(text: str) -> UUID:
+    """Return the UUID in an order's public id. Raises NotFound when it is none."""
+    order_id = parse_public_id(ORDER, text)
+    if order_id is None:
+        raise NotFound("There is no such order.")
+    return order_id
+
+
+def base_url(request: HttpRequest) -> str:
+    """Return the API's own URL, for links."""
+    return f"{request.scheme}://{request.get_host()}{BASE}"
+
+
+def encode(value: Representation) -> bytes:
+    """Return a representation as JSON."""
+    return msgspec.json.encode(value)
+
+
+def entity_tag(body: bytes, version: int | None = None) -> str:
+    """Return the ETag of a representation: the version, where there is one, and a hash of all of it."""
+    digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return f'"{digest}"' if version is None else f'"{version}-{digest}"'
+
+
+def respond(answer: Answer) -> HttpResponse:
+    """Return the answer as Django sends it."""
+    return HttpResponse(
+        answer.body, status=answer.status, content_type="application/json", headers=dict(answer.headers)
+    )
+
+
+def show(request: HttpRequest, value: Representation, version: int | None = None) -> HttpResponse:
+    """Answer a read: 304 without a body when the caller has this representation already."""
+    body = encode(value)
+    tag = entity_tag(body, version)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if _names(request.headers.get("If-None-Match", ""), tag):
+        return HttpResponse(status=304, headers=headers)
+    return respond(Answer(200, body, headers))
+
+
+def _names(header: str, tag: str) -> bool:
+    return header.strip() == "*" or tag.strip('"') in _ENTITY_TAG.findall(header)
+
+
+def expected_version(request: HttpRequest) -> int | None:
+    """Return the version that If-Match asks for, None when it asks for none.
+
+    Takes an ETag of ours, of which only the version counts, or the bare version. Raises VersionConflict for what can
+    be no version of ours.
+    """
+    header = request.headers.get("If-Match", "").strip()
+    if header in ("", "*"):
+        return None
+    text = (_ENTITY_TAG.findall(header) or [header])[0].partition("-")[0]
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise VersionConflict("If-Match is not an ETag or a version of this order. Read the order, then decide.")
+    return int(text)
+
+
+def idempotency_key(request: HttpRequest) -> str | None:
+    """Return the Idempotency-Key, with or without the quotes of a structured field. Raises MalformedRequest."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    text = header.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = re.sub(r'\\(["\\])', r"\1", text[1:-1])
+    if not _KEY.fullmatch(text):
+        raise MalformedRequest("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return text
+
+
+def once(request: Request, document: object, work: Callable[[], Answer], *, required: bool) -> Answer:
+    """Do `work` in one unit of work, once per Idempotency-Key; repeat the remembered answer otherwise.
+
+    Raises IdempotencyKeyRequired, and the errors of outbox.idempotency.
+    """
+    text = idempotency_key(request)
+    if text is None:
+        if required:
+            raise IdempotencyKeyRequired("Send an Idempotency-Key, so that a repeated request orders only once.")
+        with unit_of_work():
+            return work()
+    scope = f"{caller_of(request).public_id} {request.method} {request.path}"
+    key = idempotency.Key(scope, text, idempotency.hash_of(document))
+    try:
+        return _once(key, work)
+    except idempotency.KeyTaken:
+        # Its answer was committed between our look and our insert: the second look finds it.
+        return _once(key, work)
+
+
+def _once(key: idempotency.Key, work: Callable[[], Answer]) -> Answer:
+    with unit_of_work():
+        known = idempotency.begin(key)
+        if known is not None:
+            return replace(known, headers={**known.headers, "Idempotent-Replayed": "true"})
+        answer = work()
+        idempotency.remember(key, answer)
+        return answer

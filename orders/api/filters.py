@@ -1,0 +1,75 @@
+"""Reading query parameters: known ones only, each with its own fault."""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, Q
+from django.http import HttpRequest
+
+from orders.errors import FieldError, ValidationFailed
+from orders.models import OrderLine
+from orders.states import OrderStatus
+
+PAGING = frozenset({"limit", "cursor"})
+
+
+def _status(text: str) -> Q:
+    if text not in OrderStatus.values:
+        raise ValueError(f"status has to be one of {', '.join(OrderStatus.values)}.")
+    return Q(status=text)
+
+
+def _text(name: str, text: str) -> str:
+    if not text or len(text) > 200 or "\0" in text:
+        raise ValueError(f"{name} has to be a text of 1 to 200 characters.")
+    return text
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None or not 1970 <= time.year <= 9000:
+        raise ValueError(f"{name} has to be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z.")
+    return time
+
+
+ORDER_FILTERS: Mapping[str, Callable[[str], Q]] = {
+    "status": _status,
+    "reference": lambda text: Q(reference=_text("reference", text)),
+    "sku": lambda text: Q(Exists(OrderLine.objects.filter(order=OuterRef("pk"), sku=_text("sku", text)))),
+    "placed_after": lambda text: Q(placed_at__gt=_time("placed_after", text)),
+    "placed_before": lambda text: Q(placed_at__lt=_time("placed_before", text)),
+}
+
+PRODUCT_FILTERS: Mapping[str, Callable[[str], Q]] = {
+    "category": lambda text: Q(category=_text("category", text)),
+}
+
+
+def filters_of(request: HttpRequest, known: Mapping[str, Callable[[str], Q]]) -> Q:
+    """Return the condition that the query parameters ask for. Raises ValidationFailed with all that is wrong."""
+    faults = _unknown(request, known.keys() | PAGING)
+    condition = Q()
+    for name, read in known.items():
+        text = request.GET.get(name)
+        if text is None:
+            continue
+        try:
+            condition &= read(text)
+        except ValueError as error:
+            faults.append(FieldError(f"?{name}", "invalid", str(error)))
+    if faults:
+        raise ValidationFailed(faults)
+    return condition
+
+
+def _unknown(request: HttpRequest, known: Collection[str]) -> list[FieldError]:
+    return [
+        FieldError(
+            f"?{name[:40]}", "unknown_parameter", f"There is no parameter {name[:40]!r}; there are {', '.join(sorted(known))}."
+        )
+        for name in request.GET
+        if name not in known
+    ]

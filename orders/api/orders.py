@@ -1,0 +1,169 @@
+"""Orders: placing, reading, cancelling, following."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from fulfillment import facade as fulfillment
+from orders import selectors, services
+from orders.api.door import (
+    Door,
+    base_url,
+    encode,
+    entity_tag,
+    expected_version,
+    once,
+    order_id_of,
+    own_orders,
+    respond,
+    show,
+)
+from orders.api.door import caller_of as caller
+from orders.api.filters import ORDER_FILTERS, filters_of
+from orders.api.pagination import Listing
+from orders.api.reading import read_document
+from orders.api.validation import convert
+from orders.errors import NotFound
+from orders.models import Order
+from orders.requests import CancelOrder, PlaceOrder
+from orders.serializers import (
+    OrderList,
+    PaymentList,
+    ShipmentList,
+    Timeline,
+    order_object,
+    payment_object,
+    shipment_object,
+)
+from outbox.idempotency import Answer
+from payments import facade as payments
+
+NEWEST_FIRST = Listing[Order](
+    name="orders", columns=("placed_at", "id"), parsers=(selectors.parse_time, UUID), descending=True
+)
+
+
+def find_order(orders: QuerySet[Order], public: str) -> Order:
+    """Return one of `orders` with its lines. Raises NotFound."""
+    order = orders.prefetch_related("lines").filter(id=order_id_of(public)).first()
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
+def answer_with(order: Order, request: Request, status: int, **headers: str) -> Answer:
+    """Return the answer that shows an order as it is now."""
+    progress = selectors.progress_of_orders([order])[order.id]
+    body = encode(order_object(order, order.lines.all(), progress, base_url(request)))
+    return Answer(status, body, {"ETag": entity_tag(body, order.version), **headers})
+
+
+class OrdersView(Door):
+    """The caller's orders."""
+
+    scopes = {"GET": "orders:read", "POST": "orders:write"}
+
+    def get(self, request: Request) -> HttpResponse:
+        """List them, newest first."""
+        base = base_url(request)
+        rows = own_orders(request).filter(filters_of(request, ORDER_FILTERS)).prefetch_related("lines")
+        page = NEWEST_FIRST.page(request, rows, f"{base}/orders")
+        progress = selectors.progress_of_orders(page.rows)
+        data = [order_object(order, order.lines.all(), progress[order.id], base) for order in page.rows]
+        return show(request, OrderList(data=data, next=page.next, previous=page.previous))
+
+    def post(self, request: Request) -> HttpResponse:
+        """Place an order."""
+        document = read_document(request._request)
+        return respond(once(request, document, lambda: self.place(request, document), required=True))
+
+    @staticmethod
+    def place(request: Request, document: dict[str, Any]) -> Answer:
+        """Place the order that the document asks for, and show it."""
+        placed = services.place_order(
+            customer_id=caller(request).customer_id, request=convert(document, PlaceOrder)
+        )
+        progress = selectors.first_progress(placed.order)
+        shown = order_object(placed.order, placed.lines, progress, base_url(request))
+        body = encode(shown)
+        headers = {"Location": shown.links.self_, "ETag": entity_tag(body, placed.order.version)}
+        return Answer(201, body, headers)
+
+
+class OrderView(Door):
+    """One order."""
+
+    scopes = {"GET": "orders:read"}
+
+    def get(self, request: Request, order_id: str) -> HttpResponse:
+        """Show it."""
+        order = find_order(own_orders(request), order_id)
+        progress = selectors.progress_of_orders([order])[order.id]
+        return show(request, order_object(order, order.lines.all(), progress, base_url(request)), order.version)
+
+
+class CancellationView(Door):
+    """The cancellation of an order."""
+
+    scopes = {"POST": "orders:write"}
+
+    def post(self, request: Request, order_id: str) -> HttpResponse:
+        """Ask for it."""
+        document = read_document(request._request)
+        version = expected_version(request)
+
+        def cancel() -> Answer:
+            wish = convert(document, CancelOrder)
+            order = services.cancel_order(
+                within=own_orders(request), order_id=order_id_of(order_id), reason=wish.reason, expected_version=version
+            )
+            return answer_with(order, request, 202)
+
+        return respond(once(request, document, cancel, required=False))
+
+
+class ProgressView(Door):
+    """How far an order is."""
+
+    scopes = {"GET": "orders:read"}
+
+    def get(self, request: Request, order_id: str) -> HttpResponse:
+        """Show it."""
+        order = find_order(own_orders(request), order_id)
+        return show(request, selectors.progress_of_orders([order])[order.id])
+
+
+class TimelineView(Door):
+    """Everything that happened to an order."""
+
+    scopes = {"GET": "orders:read"}
+
+    def get(self, request: Request, order_id: str) -> HttpResponse:
+        """Show it, oldest first."""
+        order = find_order(own_orders(request), order_id)
+        return show(request, Timeline(data=selectors.timeline_of(order)))
+
+
+class PaymentsView(Door):
+    """The payments of an order."""
+
+    scopes = {"GET": "payments:read"}
+
+    def get(self, request: Request, order_id: str) -> HttpResponse:
+        """Show them."""
+        order = find_order(own_orders(request), order_id)
+        return show(request, PaymentList(data=[payment_object(p) for p in payments.payments_of(order.id)]))
+
+
+class ShipmentsView(Door):
+    """The parcels of an order."""
+
+    scopes = {"GET": "orders:read"}
+
+    def get(self, request: Request, order_id: str) -> HttpResponse:
+        """Show them."""
+        order = find_order(own_orders(request), order_id)
+        return show(request, ShipmentList(data=[shipment_object(s) for s in fulfillment.shipments_of(order.id)]))

@@ -1,0 +1,18 @@
+"""The API's addresses, below /api/v1/."""
+
+from django.urls import path
+
+from orders.api import catalogue, orders
+
+api_urls = [
+    path("orders", orders.OrdersView.as_view(), name="orders"),
+    path("orders/<str:order_id>", orders.OrderView.as_view(), name="order"),
+    path("orders/<str:order_id>/cancellation", orders.CancellationView.as_view(), name="order-cancellation"),
+    path("orders/<str:order_id>/progress", orders.ProgressView.as_view(), name="order-progress"),
+    path("orders/<str:order_id>/timeline", orders.TimelineView.as_view(), name="order-timeline"),
+    path("orders/<str:order_id>/payments", orders.PaymentsView.as_view(), name="order-payments"),
+    path("orders/<str:order_id>/shipments", orders.ShipmentsView.as_view(), name="order-shipments"),
+    path("products", catalogue.ProductsView.as_view(), name="products"),
+    path("products/<str:sku>", catalogue.ProductView.as_view(), name="product"),
+    path("account", catalogue.AccountView.as_view(), name="account"),
+]
