@@ -1,0 +1,97 @@
+"""What happened to an order's goods. Messages carry ids and amounts, never addresses or names."""
+
+from uuid import UUID
+
+from outbox.contracts import Event, contract
+
+
+@contract("fulfillment.stock_allocated", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class StockAllocated(Event):
+    """The order's reservations are firm."""
+
+    order_id: UUID
+
+
+@contract("fulfillment.stock_allocation_failed", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class StockAllocationFailed(Event):
+    """The order's reservations were given back before they could be made firm."""
+
+    order_id: UUID
+    code: str
+    reason: str
+
+
+@contract("fulfillment.stock_released", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class StockReleased(Event):
+    """The order holds no stock any more."""
+
+    order_id: UUID
+
+
+@contract("fulfillment.shipments_booked", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class ShipmentsBooked(Event):
+    """Every parcel of the order has a label."""
+
+    order_id: UUID
+    shipments: int
+    """How many parcels."""
+
+
+@contract("fulfillment.shipment_booking_failed", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class ShipmentBookingFailed(Event):
+    """The carrier refuses a parcel for good; its siblings wait to be cancelled."""
+
+    order_id: UUID
+    code: str
+    """The carrier's code, such as `undeliverable_address`, or `shipments_cancelled`."""
+    reason: str
+    """A sentence that the customer may read."""
+
+
+@contract("fulfillment.shipments_cancelled", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class ShipmentsCancelled(Event):
+    """No parcel of the order will leave."""
+
+    order_id: UUID
+
+
+@contract(
+    "fulfillment.shipment_cancellation_refused", version=1, owner="fulfillment", aggregate="order", key="order_id"
+)
+class ShipmentCancellationRefused(Event):
+    """A parcel has left already; those taken back meanwhile were booked again, so that all of the order arrives."""
+
+    order_id: UUID
+    reason: str
+
+
+@contract("fulfillment.shipment_handed_over", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
+class ShipmentHandedOver(Event):
+    """The carrier has collected a parcel."""
+
+    shipment_id: UUID
+    order_id: UUID
+    first: bool
+    """It is the first parcel of the order to leave."""
+    last: bool
+    """Nothing of the order is left to hand over."""
+
+
+@contract("fulfillment.shipment_delivered", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
+class ShipmentDelivered(Event):
+    """A parcel has arrived."""
+
+    shipment_id: UUID
+    order_id: UUID
+    last: bool
+    """Everything of the order has arrived."""
+
+
+@contract("fulfillment.shipment_exception", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
+class ShipmentException(Event):
+    """The carrier reports trouble with a parcel that it holds."""
+
+    shipment_id: UUID
+    order_id: UUID
+    status: str
+    """`exception`, `lost` or `returned`."""

@@ -1,0 +1,107 @@
+"""What must always be true of goods, as queries that return nothing when it is."""
+
+from outbox.invariants import invariant
+
+invariant(
+    "fulfillment.stock_within_bounds",
+    meaning="Nothing is on hand, or reserved, below zero, and no more is reserved than is on hand.",
+    sql="""
+    SELECT sku || '@' || warehouse_id AS subject FROM fulfillment_stockitem
+    WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand
+    """,
+)
+invariant(
+    "fulfillment.reserved_is_what_orders_hold",
+    meaning="What a stock item counts as reserved is the sum of the held and allocated reservations.",
+    sql="""
+    SELECT coalesce(item.place, promised.place) AS subject
+    FROM (SELECT sku || '@' || warehouse_id AS place, reserved FROM fulfillment_stockitem) item
+    FULL JOIN (
+        SELECT sku || '@' || warehouse_id AS place, sum(quantity) AS pieces
+        FROM fulfillment_reservation WHERE status IN ('held', 'allocated') GROUP BY 1
+    ) promised USING (place)
+    WHERE coalesce(item.reserved, 0) <> coalesce(promised.pieces, 0)
+    """,
+)
+invariant(
+    "fulfillment.on_hand_is_the_sum_of_movements",
+    meaning="What is on hand is the sum of all movements.",
+    sql="""
+    SELECT coalesce(item.place, moved.place) AS subject
+    FROM (SELECT sku || '@' || warehouse_id AS place, on_hand FROM fulfillment_stockitem) item
+    FULL JOIN (
+        SELECT sku || '@' || warehouse_id AS place, sum(delta) AS pieces FROM fulfillment_stockmovement GROUP BY 1
+    ) moved USING (place)
+    WHERE coalesce(item.on_hand, 0) <> coalesce(moved.pieces, 0)
+    """,
+)
+invariant(
+    "fulfillment.one_live_parcel",
+    meaning="An order has at most one parcel per warehouse that left or may leave.",
+    sql="""
+    SELECT order_id::text AS subject FROM fulfillment_shipment
+    WHERE status NOT IN ('voided', 'failed') GROUP BY order_id, warehouse_id HAVING count(*) > 1
+    """,
+)
+invariant(
+    "fulfillment.what_left_is_consumed",
+    meaning="An order's reservations in a warehouse are consumed exactly when its parcel from there was handed over.",
+    sql="""
+    SELECT reservation.order_id::text AS subject
+    FROM fulfillment_reservation reservation
+    LEFT JOIN fulfillment_shipment parcel
+        ON parcel.order_id = reservation.order_id AND parcel.warehouse_id = reservation.warehouse_id
+        AND parcel.status IN ('handed_over', 'in_transit', 'delivered', 'exception', 'lost', 'returned')
+    WHERE (reservation.status = 'consumed') <> (parcel.id IS NOT NULL)
+    """,
+)
+invariant(
+    "fulfillment.what_left_is_moved",
+    meaning="What an order consumed in a warehouse left its shelves, once.",
+    sql="""
+    SELECT coalesce(consumed.place, moved.place) AS subject
+    FROM (
+        SELECT order_id || ' ' || sku || '@' || warehouse_id AS place, sum(quantity) AS pieces
+        FROM fulfillment_reservation WHERE status = 'consumed' GROUP BY 1
+    ) consumed
+    FULL JOIN (
+        SELECT order_id || ' ' || sku || '@' || warehouse_id AS place, -sum(delta) AS pieces
+        FROM fulfillment_stockmovement WHERE kind = 'hand_over' GROUP BY 1
+    ) moved USING (place)
+    WHERE coalesce(consumed.pieces, 0) <> coalesce(moved.pieces, 0)
+    """,
+)
+invariant(
+    "fulfillment.cancelled_leaves_nothing",
+    meaning="An order whose goods were cancelled or given back has no parcel that left or may leave.",
+    sql="""
+    SELECT consignment.order_id::text AS subject
+    FROM fulfillment_consignment consignment JOIN fulfillment_shipment parcel USING (order_id)
+    WHERE consignment.status IN ('cancelled', 'released') AND parcel.status NOT IN ('voided', 'failed')
+    """,
+)
+invariant(
+    "fulfillment.status_fits_reservations",
+    meaning="An order's reservations are held before it is allocated, none after it gave them back, and all consumed "
+    "once everything was handed over.",
+    sql="""
+    SELECT consignment.order_id::text AS subject
+    FROM fulfillment_consignment consignment LEFT JOIN fulfillment_reservation reservation USING (order_id)
+    WHERE reservation.id IS NULL
+       OR (consignment.status = 'reserved' AND reservation.status <> 'held')
+       OR (consignment.status = 'released' AND reservation.status NOT IN ('released', 'expired'))
+       OR (consignment.status = 'shipped' AND reservation.status <> 'consumed')
+       OR (consignment.status NOT IN ('reserved', 'cancelled', 'released')
+           AND reservation.status NOT IN ('allocated', 'consumed'))
+    """,
+)
+invariant(
+    "fulfillment.holds_are_let_go",
+    meaning="No hold outlives its time by as long again, and at least by 15 minutes: its order makes it firm or "
+    "gives it back.",
+    sql="""
+    SELECT DISTINCT order_id::text AS subject FROM fulfillment_reservation
+    WHERE status = 'held'
+      AND now() > expires_at + greatest(expires_at - created_at, interval '15 minutes')
+    """,
+)

@@ -1,0 +1,310 @@
+"""Rows of fulfilment: stock, reservations, consignments, shipments and the carrier's callbacks.
+
+An order's goods are one consignment. Its row is the lock of everything that happens to them: whoever changes
+reservations or shipments of an order locks the consignment first, then stock in the order (sku, warehouse).
+"""
+
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+from fulfillment.states import (
+    CONSIGNMENT,
+    DEAD,
+    GONE,
+    RESERVATION,
+    SHIPMENT,
+    UNBOOKED,
+    VOIDABLE,
+    ConsignmentStatus,
+    MovementKind,
+    ReservationStatus,
+    ShipmentStatus,
+)
+from outbox.machines import StateMachine
+
+
+def one_of(column: str, choices: type[models.TextChoices], name: str) -> models.CheckConstraint:
+    """Return the constraint that `column` holds one of `choices`."""
+    return models.CheckConstraint(condition=Q((f"{column}__in", choices.values)), name=name)
+
+
+class Noting(models.Model):
+    """A row of which single columns are saved."""
+
+    class Meta:
+        abstract = True
+
+    def note(self, **changes: Any) -> None:
+        """Save `changes` and nothing else."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.save(update_fields=list(changes))
+
+
+class Stateful(Noting):
+    """A row whose status moves along its machine."""
+
+    machine: ClassVar[StateMachine]
+    status: Any
+
+    class Meta:
+        abstract = True
+
+    def advance(self, status: str, **changes: Any) -> None:
+        """Move to `status` and save `changes` with it; the caller holds the row's lock. Raises IllegalTransition."""
+        self.machine.check(self.status, status)
+        self.note(status=status, **changes)
+
+
+class Warehouse(models.Model):
+    """A place that goods leave from."""
+
+    code = models.CharField(max_length=8, primary_key=True)
+    name = models.CharField(max_length=80)
+    country = models.CharField(max_length=2)
+
+    class Meta:
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return f"{self.code} ({self.name})"
+
+
+class StockItem(Noting):
+    """What one warehouse has of one product; `reserved` of `on_hand` is promised to orders."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    sku = models.CharField(max_length=64)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="stock")
+    on_hand = models.IntegerField(db_default=0)
+    reserved = models.IntegerField(db_default=0)
+
+    class Meta:
+        ordering = ["sku", "warehouse"]
+        constraints = [
+            models.UniqueConstraint(fields=["sku", "warehouse"], name="fulfillment_stock_once"),
+            models.CheckConstraint(condition=Q(on_hand__gte=0), name="fulfillment_on_hand_positive"),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="fulfillment_reserved_positive"),
+            models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="fulfillment_reserved_on_hand"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku} in {self.warehouse_id}"
+
+
+class StockMovement(models.Model):
+    """Goods that came or went. Append-only, kept so by the database; `on_hand` is the sum."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    sku = models.CharField(max_length=64)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+")
+    delta = models.IntegerField()
+    kind = models.CharField(max_length=16, choices=MovementKind.choices)
+    order_id = models.UUIDField(null=True)
+    shipment_id = models.UUIDField(null=True)
+    reason = models.TextField(db_default="")
+    actor = models.CharField(max_length=120, db_default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["sku", "warehouse"], name="fulfillment_movement_stock"),
+            models.Index(fields=["order_id"], name="fulfillment_movement_order", condition=Q(order_id__isnull=False)),
+        ]
+        constraints = [
+            one_of("kind", MovementKind, "fulfillment_movement_kind"),
+            models.CheckConstraint(condition=~Q(delta=0), name="fulfillment_movement_moves"),
+            models.CheckConstraint(
+                condition=~Q(kind=MovementKind.HAND_OVER)
+                | Q(order_id__isnull=False, shipment_id__isnull=False, delta__lt=0),
+                name="fulfillment_hand_over_names_its_shipment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delta:+d} {self.sku} in {self.warehouse_id}"
+
+
+class Consignment(Stateful):
+    """The goods of one order: where they go, and how far all its parcels together are."""
+
+    machine = CONSIGNMENT
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order_id = models.UUIDField(unique=True)
+    status = models.CharField(max_length=16, choices=ConsignmentStatus.choices, db_default=ConsignmentStatus.RESERVED)
+    ship_to = models.JSONField()
+    cancellation_reason = models.TextField(db_default="")
+    failure_code = models.CharField(max_length=64, db_default="")
+    failure_reason = models.TextField(db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [one_of("status", ConsignmentStatus, "fulfillment_consignment_status")]
+
+    def __str__(self) -> str:
+        return f"goods of order {self.order_id}"
+
+    @classmethod
+    def locked(cls, order_id: UUID) -> Self | None:
+        """Return the order's consignment, locked; None when the order never reserved anything."""
+        return cls._default_manager.select_for_update().filter(order_id=order_id).first()
+
+
+class ReservationQuerySet(models.QuerySet["Reservation"]):
+    """Reservations as the services ask for them."""
+
+    def held(self) -> Self:
+        """Promised for a time."""
+        return self.filter(status=ReservationStatus.HELD)
+
+    def allocated(self) -> Self:
+        """Promised for good, not yet handed over."""
+        return self.filter(status=ReservationStatus.ALLOCATED)
+
+    def consumed(self) -> Self:
+        """Handed over."""
+        return self.filter(status=ReservationStatus.CONSUMED)
+
+
+class Reservation(Stateful):
+    """A quantity in one warehouse that is promised to an order line."""
+
+    machine = RESERVATION
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    consignment = models.ForeignKey(
+        Consignment, on_delete=models.PROTECT, to_field="order_id", db_column="order_id", related_name="reservations"
+    )
+    line_id = models.UUIDField()
+    sku = models.CharField(max_length=64)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
+    quantity = models.PositiveIntegerField()
+    weight_grams = models.PositiveIntegerField()
+    status = models.CharField(max_length=16, choices=ReservationStatus.choices, db_default=ReservationStatus.HELD)
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ReservationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["sku", "warehouse"], name="fulfillment_reservation_stock"),
+            models.Index(fields=["expires_at"], name="fulfillment_held_until", condition=Q(status="held")),
+        ]
+        constraints = [
+            one_of("status", ReservationStatus, "fulfillment_reservation_status"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="fulfillment_reservation_quantity"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.sku} from {self.warehouse_id}"
+
+
+class ShipmentQuerySet(models.QuerySet["Shipment"]):
+    """Shipments as the services ask for them."""
+
+    def live(self) -> Self:
+        """Parcels that left or may leave."""
+        return self.exclude(status__in=DEAD)
+
+    def of(self, order_id: UUID) -> Self:
+        """The order's parcels, oldest first."""
+        return self.filter(consignment_id=order_id).order_by("id")
+
+
+class Shipment(Stateful):
+    """One parcel: what an order takes from one warehouse."""
+
+    machine = SHIPMENT
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    consignment = models.ForeignKey(
+        Consignment, on_delete=models.PROTECT, to_field="order_id", db_column="order_id", related_name="shipments"
+    )
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
+    status = models.CharField(max_length=16, choices=ShipmentStatus.choices, db_default=ShipmentStatus.PLANNED)
+    weight_grams = models.PositiveIntegerField()
+    label_requested_at = models.DateTimeField(null=True)
+    """Since when the carrier may have a label for the parcel; null while it surely has none."""
+    call_started_at = models.DateTimeField(null=True)
+    """When the booking call that is under way began; null when none is."""
+    label_id = models.CharField(max_length=80, null=True, unique=True)
+    tracking_number = models.CharField(max_length=80, db_default="")
+    label_url = models.CharField(max_length=500, db_default="")
+    void_requested_at = models.DateTimeField(null=True)
+    """Since when the parcel is to be taken back: no booking starts after it."""
+    failure_code = models.CharField(max_length=64, db_default="")
+    failure_reason = models.TextField(db_default="")
+    last_report = models.IntegerField(db_default=0)
+    """The highest sequence number among the carrier's reports that were applied."""
+    created_at = models.DateTimeField(db_default=Now())
+    handed_over_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+
+    objects = ShipmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            one_of("status", ShipmentStatus, "fulfillment_shipment_status"),
+            models.UniqueConstraint(
+                fields=["consignment", "warehouse"],
+                condition=~Q(status__in=DEAD),
+                name="fulfillment_one_live_shipment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"parcel of order {self.order_id} from {self.warehouse_id}"
+
+    @property
+    def order_id(self) -> UUID:
+        """Return the order's id."""
+        order_id: UUID = self.consignment_id
+        return order_id
+
+    @property
+    def unbooked(self) -> bool:
+        """Tell whether the carrier's answer to the booking is not known yet."""
+        return self.status in UNBOOKED
+
+    @property
+    def voidable(self) -> bool:
+        """Tell whether the parcel can still be taken back."""
+        return self.status in VOIDABLE
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the carrier has, or had, the parcel."""
+        return self.status in GONE
+
+    @property
+    def dead(self) -> bool:
+        """Tell whether the parcel will never leave."""
+        return self.status in DEAD
+
+
+class CarrierCallback(models.Model):
+    """A callback as the carrier sent it, kept once per id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    webhook_id = models.CharField(max_length=255, unique=True)
+    shipment_id = models.UUIDField(db_index=True)
+    report = models.CharField(max_length=64)
+    body = models.JSONField()
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.report} ({self.webhook_id})"

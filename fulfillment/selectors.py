@@ -1,0 +1,54 @@
+"""Reads that need joins or shaping."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import F, Sum
+
+from fulfillment.models import Reservation, Shipment, StockItem
+from fulfillment.states import ReservationStatus
+from fulfillment.values import ShipmentLine, ShipmentView, StockLevel
+
+
+def stock_levels(skus: Collection[str] | None = None) -> list[StockLevel]:
+    """Return the levels of `skus`, or of everything, by SKU and warehouse. One SELECT."""
+    items = StockItem.objects.order_by("sku", "warehouse_id")
+    if skus is not None:
+        items = items.filter(sku__in=skus)
+    rows = items.values_list("sku", "warehouse_id", "warehouse__country", "on_hand", "reserved")
+    return [StockLevel(*row) for row in rows]
+
+
+def availability(skus: Collection[str]) -> dict[str, int]:
+    """Return how many pieces of each SKU may be sold, over all warehouses; 0 for one that has none. One SELECT."""
+    sellable = StockItem.objects.filter(sku__in=skus).values("sku").annotate(pieces=Sum(F("on_hand") - F("reserved")))
+    return {**dict.fromkeys(skus, 0), **{row["sku"]: row["pieces"] for row in sellable.order_by()}}
+
+
+def shipments_of(order_id: UUID) -> list[ShipmentView]:
+    """Return the order's parcels, oldest first, also those that were taken back. Two SELECTs."""
+    inside: dict[str, list[ShipmentLine]] = defaultdict(list)
+    packed = (ReservationStatus.ALLOCATED, ReservationStatus.CONSUMED)
+    for reservation in Reservation.objects.filter(consignment_id=order_id, status__in=packed):
+        line = ShipmentLine(reservation.line_id, reservation.sku, reservation.quantity)
+        inside[reservation.warehouse_id].append(line)
+    return [_view(shipment, inside[shipment.warehouse_id]) for shipment in Shipment.objects.of(order_id)]
+
+
+def _view(shipment: Shipment, lines: list[ShipmentLine]) -> ShipmentView:
+    return ShipmentView(
+        id=shipment.id,
+        order_id=shipment.order_id,
+        warehouse=shipment.warehouse_id,
+        status=shipment.status,
+        tracking_number=shipment.tracking_number,
+        label_url=shipment.label_url,
+        weight_grams=shipment.weight_grams,
+        failure_code=shipment.failure_code,
+        failure_reason=shipment.failure_reason,
+        lines=() if shipment.dead else tuple(lines),
+        created_at=shipment.created_at,
+        handed_over_at=shipment.handed_over_at,
+        delivered_at=shipment.delivered_at,
+    )

@@ -1,0 +1,110 @@
+"""The states of reservations, consignments and shipments, and which may follow which."""
+
+from django.db.models import TextChoices
+
+from outbox.machines import StateMachine
+
+
+class ReservationStatus(TextChoices):
+    """How firmly a quantity is promised to an order line."""
+
+    HELD = "held", "Held"
+    ALLOCATED = "allocated", "Allocated"
+    CONSUMED = "consumed", "Consumed"
+    RELEASED = "released", "Released"
+    EXPIRED = "expired", "Expired"
+
+
+RESERVATION = StateMachine(
+    "reservation",
+    initial="held",
+    transitions={"held": {"allocated", "released", "expired"}, "allocated": {"consumed", "released"}},
+    final={"consumed", "released", "expired"},
+)
+HOLDING = (ReservationStatus.HELD, ReservationStatus.ALLOCATED)
+"""Reservations that count in a stock item's `reserved`."""
+
+
+class ConsignmentStatus(TextChoices):
+    """How far the goods of one order are, all parcels together."""
+
+    RESERVED = "reserved", "Reserved"
+    ALLOCATED = "allocated", "Allocated"
+    BOOKING = "booking", "Booking labels"
+    BOOKED = "booked", "Ready for the carrier"
+    FAILED = "failed", "Refused by the carrier"
+    CANCELLING = "cancelling", "Cancelling"
+    REBOOKING = "rebooking", "Booking again"
+    SHIPPED = "shipped", "Handed over"
+    CANCELLED = "cancelled", "Cancelled"
+    RELEASED = "released", "Released"
+
+
+CONSIGNMENT = StateMachine(
+    "consignment",
+    initial="reserved",
+    transitions={
+        "reserved": {"allocated", "cancelled", "released"},
+        "allocated": {"booking", "cancelled", "released"},
+        "booking": {"booked", "failed", "cancelling", "cancelled"},
+        "booked": {"shipped", "cancelling"},
+        "failed": {"cancelling", "cancelled", "rebooking"},
+        "cancelling": {"cancelled", "rebooking", "booked"},
+        "rebooking": {"booked", "failed"},
+        "cancelled": {"released"},
+    },
+    final={"shipped", "released"},
+)
+
+
+class ShipmentStatus(TextChoices):
+    """Where one parcel is."""
+
+    PLANNED = "planned", "Planned"
+    LABEL_PENDING = "label_pending", "Label pending"
+    READY = "ready", "Ready"
+    HANDED_OVER = "handed_over", "Handed over"
+    IN_TRANSIT = "in_transit", "In transit"
+    DELIVERED = "delivered", "Delivered"
+    EXCEPTION = "exception", "Exception"
+    LOST = "lost", "Lost"
+    RETURNED = "returned", "Returned"
+    VOIDED = "voided", "Voided"
+    FAILED = "failed", "Failed"
+
+
+SHIPMENT = StateMachine(
+    "shipment",
+    initial="planned",
+    transitions={
+        "planned": {"label_pending", "voided"},
+        "label_pending": {"ready", "failed", "voided"},
+        "ready": {"handed_over", "voided"},
+        "handed_over": {"in_transit", "delivered", "exception", "lost", "returned"},
+        "in_transit": {"delivered", "exception", "lost", "returned"},
+        "exception": {"in_transit", "delivered", "lost", "returned"},
+    },
+    final={"delivered", "lost", "returned", "voided", "failed"},
+)
+UNBOOKED = (ShipmentStatus.PLANNED, ShipmentStatus.LABEL_PENDING)
+"""Whether the carrier will take the parcel is not known yet."""
+VOIDABLE = (*UNBOOKED, ShipmentStatus.READY)
+"""The parcel has not left: it can still be taken back."""
+DEAD = (ShipmentStatus.VOIDED, ShipmentStatus.FAILED)
+"""The parcel will never leave; another may take its place."""
+GONE = (
+    ShipmentStatus.HANDED_OVER,
+    ShipmentStatus.IN_TRANSIT,
+    ShipmentStatus.DELIVERED,
+    ShipmentStatus.EXCEPTION,
+    ShipmentStatus.LOST,
+    ShipmentStatus.RETURNED,
+)
+"""The carrier has, or had, the parcel."""
+
+
+class MovementKind(TextChoices):
+    """Why goods came or went."""
+
+    COUNT = "count", "Counted"
+    HAND_OVER = "hand_over", "Handed over"
