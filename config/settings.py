@@ -203,6 +203,11 @@ Q_CLUSTER = {
     "ack_failures": True,
     "label": "Periodic jobs",
 }
+PERIODIC_JOBS = {
+    "outbox.housekeeping.create_partitions": 60 * 12,
+    "outbox.housekeeping.prune": 60,
+}
+"""What django-q2 may run, and how often in minutes; nothing else is ever called from its tables."""
 RUN_DIR = env.str("TANDEM_RUN_DIR", default="")
 
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)

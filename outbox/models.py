@@ -6,6 +6,7 @@ receipt     what was finished: append-only, partitioned like message
 attempt     every failure, with its traceback
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
@@ -187,6 +188,8 @@ class Breaker(models.Model):
     probe_until = models.DateTimeField(null=True)
     throttled_until = models.DateTimeField(null=True)
     reason = models.TextField(db_default="", default="")
+    consumers = ArrayField(models.TextField(), default=list)
+    """Who waits while it is open."""
     changed_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -214,8 +217,8 @@ class Saga(models.Model):
     position = models.SmallIntegerField(default=0)
     """Index of the step that is under way, forward or being compensated."""
     data = models.JSONField(default=dict)
-    early = models.JSONField(default=dict)
-    """Replies that came before their step began: name of the event → message id."""
+    early = models.JSONField(default=list)
+    """Replies that came before their step began: [name, payload, message id]."""
     reason_code = models.TextField(default="")
     reason = models.TextField(default="")
     correlation_id = models.UUIDField()

@@ -1,5 +1,6 @@
 
 
+import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import uuid_utils.compat
@@ -132,6 +133,7 @@ class Migration(migrations.Migration):
                 ('probe_until', models.DateTimeField(null=True)),
                 ('throttled_until', models.DateTimeField(null=True)),
                 ('reason', models.TextField(db_default='', default='')),
+                ('consumers', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None)),
                 ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
@@ -286,7 +288,7 @@ class Migration(migrations.Migration):
                 ('status', models.TextField(choices=[('running', 'Running'), ('completed', 'Completed'), ('compensating', 'Compensating'), ('compensated', 'Compensated'), ('suspended', 'Suspended'), ('forward_stuck', 'Stuck going forward'), ('compensation_stuck', 'Stuck compensating')], default='running')),
                 ('position', models.SmallIntegerField(default=0)),
                 ('data', models.JSONField(default=dict)),
-                ('early', models.JSONField(default=dict)),
+                ('early', models.JSONField(default=list)),
                 ('reason_code', models.TextField(default='')),
                 ('reason', models.TextField(default='')),
                 ('correlation_id', models.UUIDField()),

@@ -1,0 +1,166 @@
+"""What becomes of an attempt that failed: classified, recorded, and the delivery put where it belongs."""
+
+import hashlib
+import re
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.utils.connection import ConnectionDoesNotExist
+from structlog import get_logger
+
+from outbox import stats
+from outbox.consumers import AnyConsumer
+from outbox.engine.queue import Claimed
+from outbox.errors import InvalidPayload, UnknownContract
+from outbox.models import Attempt
+from outbox.outcomes import Permanent, Snooze, Throttled, Transient
+from outbox.retry import RetryPolicy
+from outbox.sagas.engine import command_died
+
+CRASHES_UNTIL_ISOLATED = 2
+CRASHES_UNTIL_DEAD = 3
+MAX_ERROR_CHARACTERS = 2_000
+MAX_TRACEBACK_CHARACTERS = 20_000
+CONTENTION_STATES = {"40001", "40P01", "55P03"}
+"""serialization_failure, deadlock_detected, lock_not_available: somebody else was first; nothing is wrong."""
+
+log = get_logger("outbox.failures")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where a delivery goes after a failed attempt."""
+
+    kind: str
+    """transient, unknown, throttled, permanent, parked, snoozed or contended."""
+    state: str
+    delay: timedelta | None
+    counts: bool
+    """Whether the attempt is counted."""
+
+    @property
+    def final(self) -> bool:
+        """No further attempt will be made."""
+        return self.state == "dead"
+
+
+def is_contention(error: BaseException) -> bool:
+    """Tell whether the database aborted the work only because others were at the same rows."""
+    return isinstance(error, OperationalError) and getattr(error.__cause__, "sqlstate", None) in CONTENTION_STATES
+
+
+def connection_lost(error: BaseException) -> bool:
+    """Tell whether the database went away under the work, so that nothing can be recorded now."""
+    if isinstance(error, ConnectionDoesNotExist):
+        return True
+    return isinstance(error, OperationalError) and not connection.is_usable()
+
+
+def policy_of(consumer: AnyConsumer) -> RetryPolicy:
+    """Return the consumer's own policy, or the one of the settings."""
+    return consumer.retry or RetryPolicy(attempts=settings.MAX_ATTEMPTS, cap_seconds=settings.BACKOFF_CAP_SECONDS)
+
+
+def judge(error: BaseException, attempt: int, policy: RetryPolicy) -> Verdict:
+    """Classify the failure of attempt number `attempt`."""
+    if isinstance(error, Snooze):
+        return Verdict("snoozed", "scheduled", error.delay, counts=False)
+    if is_contention(error):
+        return Verdict("contended", "scheduled", timedelta(milliseconds=50 + 50 * min(attempt, 10)), counts=False)
+    if isinstance(error, Throttled):
+        return Verdict("throttled", "scheduled", timedelta(seconds=error.retry_after), counts=False)
+    if isinstance(error, UnknownContract):
+        return Verdict("parked", "parked", None, counts=False)
+    if isinstance(error, Permanent | InvalidPayload):
+        return Verdict("permanent", "dead", None, counts=True)
+    kind = "unknown" if isinstance(error, Transient) and error.unknown else "transient"
+    if policy.is_last(attempt):
+        return Verdict(kind, "dead", None, counts=True)
+    return Verdict(kind, "scheduled", policy.delay(attempt), counts=True)
+
+
+def fingerprint(consumer: str, error: BaseException) -> str:
+    """Return what failures of one cause have in common: consumer, class, message without its variables, top frame."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = f"{frames[-1].filename}:{frames[-1].name}" if frames else ""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\d+", "#", str(error).lower())
+    return hashlib.sha256("\0".join((consumer, type(error).__qualname__, text, frame)).encode()).hexdigest()[:16]
+
+
+_RESCHEDULE = """
+UPDATE outbox_delivery
+SET state = %(state)s, attempts = attempts + %(step)s, crashes = CASE WHEN %(counts)s THEN 0 ELSE crashes END,
+    due_at = CASE WHEN %(state)s = 'scheduled' THEN now() + make_interval(secs => %(delay)s) END,
+    waiting_for = %(waiting_for)s, last_error = %(error)s, fingerprint = %(fingerprint)s,
+    died_at = CASE WHEN %(state)s = 'dead' THEN now() END, lease_owner = NULL, lease_until = NULL
+WHERE id = %(id)s AND (lease_owner = %(owner)s OR (lease_owner IS NULL AND state IN ('ready', 'isolated')))
+RETURNING 1
+"""
+
+
+def record(
+    claimed: Claimed, verdict: Verdict, error: BaseException, *, owner: UUID, counted: bool, milliseconds: int
+) -> bool:
+    """Write the failed attempt and move the delivery, in the open unit of work.
+
+    `counted` tells that the row already counts this attempt (external consumers count it with the lease). Returns
+    False, and writes nothing, when another worker has taken the delivery over.
+    """
+    mark = fingerprint(claimed.consumer, error)
+    parameters: dict[str, Any] = {
+        "id": claimed.id,
+        "owner": owner,
+        "state": verdict.state,
+        "counts": verdict.counts,
+        "step": int(verdict.counts) - int(counted),
+        "delay": verdict.delay.total_seconds() if verdict.delay else 0.0,
+        "waiting_for": str(error)[:200] if verdict.kind in ("snoozed", "throttled") else "",
+        "error": f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS],
+        "fingerprint": mark,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_RESCHEDULE, parameters)
+        if cursor.fetchone() is None:
+            return False
+    if verdict.kind in ("snoozed", "contended"):
+        return True
+    _write_attempt(claimed, verdict, error, mark, owner, milliseconds)
+    stats.count(claimed.consumer, "dead" if verdict.final else "failed")
+    if verdict.final:
+        command_died(claimed.message_id, reason=str(error))
+    return True
+
+
+def _write_attempt(
+    claimed: Claimed, verdict: Verdict, error: BaseException, mark: str, owner: UUID, milliseconds: int
+) -> None:
+    trace = "".join(traceback.format_exception(error))
+    Attempt.objects.create(
+        message_id=claimed.message_id,
+        consumer=claimed.consumer,
+        number=claimed.attempts + 1,
+        kind=verdict.kind,
+        error_class=f"{type(error).__module__}.{type(error).__qualname__}",
+        error=str(error)[:MAX_ERROR_CHARACTERS],
+        fingerprint=mark,
+        traceback=trace[-MAX_TRACEBACK_CHARACTERS:],
+        duration_ms=milliseconds,
+        worker_id=owner,
+    )
+    log.warning(
+        "attempt_failed",
+        consumer=claimed.consumer,
+        message=claimed.name,
+        message_id=str(claimed.message_id),
+        correlation_id=str(claimed.correlation_id),
+        attempt=claimed.attempts + 1,
+        kind=verdict.kind,
+        error=f"{type(error).__name__}: {error}"[:300],
+        next_in_s=round(verdict.delay.total_seconds(), 2) if verdict.delay else None,
+        dead=verdict.final,
+    )

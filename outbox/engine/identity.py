@@ -1,0 +1,114 @@
+"""A worker process: its session lock (its life), its doorbell, and the note of what it has in hand.
+
+All three ride on one direct connection of their own, since session locks and LISTEN do not survive a transaction
+pooler, and since the note must stay when the transaction of the work is rolled back by a crash.
+"""
+
+import os
+import random
+import select
+import socket
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from psycopg import Notify
+from structlog import get_logger
+from uuid_utils.compat import uuid7
+
+from outbox import doorbell
+
+LOCK_CLASS = 0x0B0E
+"""First half of the key of every worker's session lock."""
+
+_REGISTER = """
+INSERT INTO outbox_worker (id, host, pid, lock, release) VALUES (%s, %s, %s, %s, %s)
+"""
+_NOTE = "UPDATE outbox_worker SET consumer = %s, deliveries = %s::jsonb, seen_at = now() WHERE id = %s"
+_SEEN = "UPDATE outbox_worker SET seen_at = now() WHERE id = %s"
+
+log = get_logger("outbox.worker")
+
+
+def listen_parameters() -> dict[str, Any]:
+    """Return how to connect directly, past any pooler."""
+    if settings.DATABASE_LISTEN_URL:
+        return {"conninfo": settings.DATABASE_LISTEN_URL}
+    parameters = connection.get_connection_params()
+    for name in ("cursor_factory", "context", "prepare_threshold"):
+        parameters.pop(name, None)
+    return dict(parameters)
+
+
+class Identity:
+    """One worker process, from its first shift to its end."""
+
+    def __init__(self) -> None:
+        self.id: UUID = uuid7()
+        self.pid = os.getpid()
+        self.rung: set[str] = set()
+        """Consumers that the doorbell named since the last look."""
+        self._noted: list[int] = []
+        self._connection = psycopg.connect(**listen_parameters(), autocommit=True)
+        self._connection.add_notify_handler(self._heard)
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        lock = random.getrandbits(31)
+        execute = self._connection.execute
+        # The note must outlive this process, not the server: the server's crash ends every worker anyway.
+        execute("SET synchronous_commit = off")
+        execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, lock))
+        execute(_REGISTER, (self.id, socket.gethostname(), self.pid, lock, settings.RELEASE))
+        execute(f"LISTEN {doorbell.WORK}")
+
+    def _heard(self, notify: Notify) -> None:
+        self.rung.add(notify.payload)
+
+    @property
+    def alive(self) -> bool:
+        """Whether this process still is the one that signed in, and its connection stands."""
+        return self.pid == os.getpid() and not self._connection.closed and not self._connection.broken
+
+    def note(self, consumer: str, delivery_ids: list[int]) -> None:
+        """Write down what is in hand now, so that whoever finds this worker dead knows what killed it."""
+        self._noted = delivery_ids
+        self._connection.execute(_NOTE, (consumer, str(delivery_ids), self.id))
+
+    def clear_note(self) -> None:
+        """Write down that nothing is in hand, when something was."""
+        if self._noted:
+            self.note("", [])
+
+    def seen(self) -> None:
+        """Show that this worker lives."""
+        self._connection.execute(_SEEN, (self.id,))
+
+    def wait(self, seconds: float, bell: int) -> None:
+        """Sleep until the doorbell rings, `bell` (an eventfd) is written to, or `seconds` have passed."""
+        self.hear()
+        if self.rung:
+            return
+        readable, _, _ = select.select([self._connection.fileno(), bell], [], [], max(0.0, seconds))
+        if bell in readable:
+            os.eventfd_read(bell)
+        self.hear()
+
+    def hear(self) -> None:
+        """Take in the rings that have arrived, without waiting."""
+        pgconn = self._connection.pgconn
+        pgconn.consume_input()
+        while ring := pgconn.notifies():
+            self.rung.add(ring.extra.decode())
+
+    def close(self) -> None:
+        """Drop the connection, and with it the session lock: others see this worker as dead."""
+        self._connection.close()
+
+    def sign_out(self) -> None:
+        """Leave in an orderly way: nothing in hand, the row gone."""
+        if self.alive:
+            self._connection.execute("DELETE FROM outbox_worker WHERE id = %s", (self.id,))
+            self._connection.close()

@@ -1,0 +1,201 @@
+"""The queue's SQL, each statement with its purpose. Claims go by state and row lock, never by `id > last seen`:
+ids become visible out of order, and a cursor would skip late commits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import connection
+
+from outbox.consumers import Incoming
+from outbox.contracts import all_contracts
+
+_COLUMNS = """
+    d.id, d.consumer, d.attempts, d.crashes, m.id, m.name, m.version, m.payload::text, m.headers::text,
+    m.correlation_id, m.causation_id, m.actor, m.created_at, extract(epoch FROM clock_timestamp() - m.created_at)
+"""
+_CLAIM = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT id, consumer, attempts, crashes, message_id, priority FROM outbox_delivery
+    WHERE consumer = %s AND state = 'ready' ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
+) d JOIN outbox_message m ON m.id = d.message_id ORDER BY d.priority, d.id
+"""  # noqa: S608 - only the column list is repeated
+_CLAIM_ONE = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT id, consumer, attempts, crashes, message_id FROM outbox_delivery
+    WHERE id = %s AND state IN ('ready', 'isolated') FOR UPDATE SKIP LOCKED
+) d JOIN outbox_message m ON m.id = d.message_id
+"""  # noqa: S608 - only the column list is repeated
+_ISOLATED = "SELECT id, consumer FROM outbox_delivery WHERE state = 'isolated' ORDER BY id LIMIT 20"
+_FINISH = """
+WITH done AS (
+    DELETE FROM outbox_delivery WHERE id = ANY(%s) RETURNING id, message_id, consumer, attempts
+)
+INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms)
+SELECT message_id, consumer, attempts + %s, duration FROM done
+JOIN unnest(%s::bigint[], %s::int[]) AS spent (id, duration) USING (id)
+"""
+_LEASE = """
+UPDATE outbox_delivery
+SET state = 'leased', lease_owner = %s, lease_until = now() + make_interval(secs => %s), attempts = attempts + 1
+WHERE id = ANY(%s)
+"""
+_HOLDS = "SELECT 1 FROM outbox_delivery WHERE id = %s AND state = 'leased' AND lease_owner = %s FOR UPDATE"
+_EXTEND = """
+UPDATE outbox_delivery SET lease_until = now() + make_interval(secs => %s)
+WHERE state = 'leased' AND lease_owner = %s
+"""
+_READY = """
+SELECT name FROM unnest(%s::text[]) AS name
+WHERE EXISTS (SELECT 1 FROM outbox_delivery WHERE consumer = name AND state = 'ready')
+"""
+_PROMOTE = """
+WITH due AS (
+    SELECT id FROM outbox_delivery WHERE state = 'scheduled' AND due_at <= now()
+    ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE outbox_delivery SET state = 'ready', due_at = NULL, waiting_for = '', enqueued_at = now()
+    WHERE id IN (SELECT id FROM due) RETURNING consumer
+)
+SELECT array(SELECT DISTINCT consumer FROM moved),
+       (SELECT extract(epoch FROM min(due_at) - now()) FROM outbox_delivery
+        WHERE state = 'scheduled' AND due_at > now())
+"""
+_EXPIRED = """
+UPDATE outbox_delivery SET state = 'ready', lease_owner = NULL, lease_until = NULL, enqueued_at = now()
+WHERE id = ANY(ARRAY(
+    SELECT id FROM outbox_delivery WHERE state = 'leased' AND lease_until < now() LIMIT 500 FOR UPDATE SKIP LOCKED
+)) RETURNING consumer
+"""
+_UNPARK = """
+UPDATE outbox_delivery d SET state = 'ready', enqueued_at = now()
+FROM outbox_message m, unnest(%s::text[], %s::smallint[]) AS known (name, version)
+WHERE d.state = 'parked' AND m.id = d.message_id AND m.name = known.name AND m.version <= known.version
+  AND d.consumer = ANY(%s)
+"""
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A delivery in a worker's hands, with its message."""
+
+    id: int
+    consumer: str
+    attempts: int
+    """Attempts made before this one."""
+    crashes: int
+    message_id: UUID
+    name: str
+    version: int
+    payload: str
+    headers: str
+    correlation_id: UUID
+    causation_id: UUID | None
+    actor: str
+    created_at: datetime
+    age: float
+    """Seconds between the message's commit and this claim, by the database's clock."""
+
+    def inherited(self) -> dict[str, Any]:
+        """Return the headers that messages published while handling this one carry on: the saga they work for."""
+        if '"saga"' not in self.headers:
+            return {}
+        headers = msgspec.json.decode(self.headers, type=dict[str, Any])
+        return {name: headers[name] for name in ("saga", "step") if name in headers}
+
+    def incoming(self) -> Incoming:
+        """Return what the handler may know."""
+        return Incoming(
+            self.message_id,
+            self.name,
+            self.version,
+            self.correlation_id,
+            self.causation_id,
+            self.actor,
+            self.created_at,
+            self.attempts + 1,
+            msgspec.json.decode(self.headers, type=dict[str, Any]),
+        )
+
+
+def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    *columns, age = row
+    return Claimed(*columns, age=float(age))
+
+
+def claim(consumer: str, limit: int) -> list[Claimed]:
+    """Lock up to `limit` ready deliveries of `consumer` that nobody else holds, oldest first."""
+    return [_claimed(row) for row in _rows(_CLAIM, (consumer, limit))]
+
+
+def claim_one(delivery_id: int) -> Claimed | None:
+    """Lock one delivery that is ready or isolated; None when it is gone or held by another worker."""
+    rows = _rows(_CLAIM_ONE, (delivery_id,))
+    return _claimed(rows[0]) if rows else None
+
+
+def isolated() -> list[tuple[int, str]]:
+    """Return (delivery, consumer) of those that must run alone."""
+    return [(row[0], row[1]) for row in _rows(_ISOLATED, ())]
+
+
+def finish(durations_ms: dict[int, int], *, extra_attempt: int) -> None:
+    """Acknowledge: remove the deliveries and write their receipts, in the transaction of their effect.
+
+    `extra_attempt` is 1 where the present attempt is not counted in the row yet.
+    """
+    ids = list(durations_ms)
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISH, (ids, extra_attempt, ids, list(durations_ms.values())))
+
+
+def lease(delivery_ids: list[int], owner: UUID) -> None:
+    """Take the deliveries over for a call outside the transaction, and count the attempt."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, (owner, settings.LEASE_SECONDS, delivery_ids))
+
+
+def still_holds(delivery_id: int, owner: UUID) -> bool:
+    """Lock the delivery and tell whether `owner` still holds its lease."""
+    return bool(_rows(_HOLDS, (delivery_id, owner)))
+
+
+def extend_leases(owner: UUID) -> None:
+    """Keep the leases of a worker that lives."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXTEND, (settings.LEASE_SECONDS, owner))
+
+
+def with_work(consumers: list[str]) -> list[str]:
+    """Return those of `consumers` that have something ready."""
+    return [row[0] for row in _rows(_READY, (consumers,))]
+
+
+def promote_due() -> tuple[list[str], timedelta | None]:
+    """Make due timers ready; return their consumers and the time until the next one, if any."""
+    ((consumers, seconds),) = _rows(_PROMOTE, ())
+    return consumers, None if seconds is None else timedelta(seconds=float(seconds))
+
+
+def release_expired_leases() -> list[str]:
+    """Make deliveries whose lease ran out ready again; return their consumers."""
+    return [row[0] for row in _rows(_EXPIRED, ())]
+
+
+def release_parked(consumers: list[str]) -> None:
+    """Make parked deliveries ready whose contract this release knows."""
+    known = all_contracts()
+    with connection.cursor() as cursor:
+        cursor.execute(_UNPARK, ([c.name for c in known], [c.version for c in known], consumers))

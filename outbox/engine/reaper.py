@@ -1,0 +1,98 @@
+"""Takes over what dead workers left behind. Runs in every worker, one at a time under an advisory lock."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from structlog import get_logger
+
+from outbox import doorbell, stats
+from outbox.engine import queue
+from outbox.engine.failures import CRASHES_UNTIL_DEAD, CRASHES_UNTIL_ISOLATED
+from outbox.engine.identity import LOCK_CLASS
+from outbox.models import Attempt
+from outbox.publishing import UnitOfWork, unit_of_work
+from outbox.sagas.engine import command_died, expire
+
+REAPER_LOCK = 0x0B0E_0001
+
+_DEAD_WORKERS = """
+DELETE FROM outbox_worker w
+WHERE NOT EXISTS (
+    SELECT 1 FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = w.lock AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+RETURNING id, host, pid, consumer, deliveries::text
+"""
+_COUNT_CRASH = """
+UPDATE outbox_delivery SET
+    crashes = crashes + 1,
+    state = CASE WHEN crashes + 1 >= %s THEN 'dead' WHEN crashes + 1 >= %s THEN 'isolated' ELSE 'ready' END,
+    died_at = CASE WHEN crashes + 1 >= %s THEN now() END,
+    fingerprint = md5('crash ' || consumer), last_error = 'its worker process died', enqueued_at = now(),
+    lease_owner = NULL, lease_until = NULL
+WHERE (id = ANY(%s) AND state IN ('ready', 'isolated') AND lease_owner IS NULL)
+   OR (state = 'leased' AND lease_owner = %s)
+RETURNING message_id, consumer, attempts, crashes, state, fingerprint
+"""
+
+log = get_logger("outbox.reaper")
+
+
+@dataclass(frozen=True)
+class DeadWorker:
+    """A worker whose session lock is gone."""
+
+    id: UUID
+    host: str
+    pid: int
+    consumer: str
+    deliveries: list[int]
+
+
+def reap() -> None:
+    """Release expired leases, count a crash for what dead workers had in hand, and expire steps of sagas.
+
+    Does nothing while another worker is at it.
+    """
+    with unit_of_work() as unit, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (REAPER_LOCK,))
+        if not cursor.fetchone()[0]:
+            return
+        for name in queue.release_expired_leases():
+            unit.rings.add((doorbell.WORK, name))
+        cursor.execute(_DEAD_WORKERS, (LOCK_CLASS,))
+        for row in cursor.fetchall():
+            _take_over(DeadWorker(row[0], row[1], row[2], row[3], json.loads(row[4])), unit)
+        expire()
+
+
+def _take_over(worker: DeadWorker, unit: UnitOfWork) -> None:
+    parameters = (CRASHES_UNTIL_DEAD, CRASHES_UNTIL_ISOLATED, CRASHES_UNTIL_DEAD, worker.deliveries, worker.id)
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_CRASH, parameters)
+        struck = cursor.fetchall()
+    log.warning("worker_died", host=worker.host, pid=worker.pid, consumer=worker.consumer, in_hand=len(struck))
+    Attempt.objects.bulk_create(_crash(row, worker) for row in struck)
+    for message_id, consumer, _, _, state, _ in struck:
+        unit.rings.add((doorbell.WORK, consumer))
+        if state == "dead":
+            stats.count(consumer, "dead")
+            command_died(message_id, reason="It kills the worker process that handles it")
+
+
+def _crash(row: tuple[Any, ...], worker: DeadWorker) -> Attempt:
+    message_id, consumer, attempts, crashes, _, fingerprint = row
+    return Attempt(
+        message_id=message_id,
+        consumer=consumer,
+        number=attempts,
+        kind="crash",
+        error_class="WorkerDied",
+        error=f"Worker {worker.host}/{worker.pid} died while it had this message in hand (crash {crashes})",
+        fingerprint=fingerprint,
+        worker_id=worker.id,
+    )

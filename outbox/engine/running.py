@@ -1,0 +1,68 @@
+"""Running handlers: what transactional and external consumers have in common."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from outbox import stats
+from outbox.consumers import AnyConsumer
+from outbox.context import Context, enter
+from outbox.contracts import Message, contract_named
+from outbox.engine import failures
+from outbox.engine.queue import Claimed
+from outbox.publishing import unit_of_work
+
+log = structlog.get_logger("outbox.work")
+
+
+def decode(claimed: Claimed) -> Message:
+    """Read the payload by its contract. Raises UnknownContract, InvalidPayload."""
+    return contract_named(claimed.name).decode(claimed.payload, claimed.version)
+
+
+def in_context(claimed: Claimed, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Run `work` so that what it publishes and logs belongs to the claimed message."""
+    former = enter(Context(claimed.correlation_id, claimed.message_id, claimed.actor, claimed.inherited()))
+    try:
+        return work(*arguments)
+    finally:
+        enter(former)
+
+
+def milliseconds_since(started: float) -> int:
+    """Return whole milliseconds since a time.perf_counter() reading."""
+    return round((time.perf_counter() - started) * 1000)
+
+
+def note_done(claimed: Claimed, milliseconds: int) -> None:
+    """Tell statistics and logs that a message was handled."""
+    latency = claimed.age * 1000 + milliseconds
+    stats.count_done(claimed.consumer, latency)
+    log.info(
+        "handled",
+        consumer=claimed.consumer,
+        message=claimed.name,
+        message_id=str(claimed.message_id),
+        correlation_id=str(claimed.correlation_id),
+        attempt=claimed.attempts + 1,
+        ms=milliseconds,
+        since_commit_ms=round(latency, 1),
+    )
+
+
+def settle_failure(
+    consumer: AnyConsumer, claimed: Claimed, error: BaseException, owner: UUID, *, counted: bool, started: float
+) -> failures.Verdict:
+    """Record a failed attempt in a unit of work of its own; return where the delivery went."""
+    verdict = failures.judge(error, claimed.attempts + 1, failures.policy_of(consumer))
+    with unit_of_work():
+        in_context(
+            claimed,
+            lambda: failures.record(
+                claimed, verdict, error, owner=owner, counted=counted, milliseconds=milliseconds_since(started)
+            ),
+        )
+    return verdict

@@ -1,0 +1,168 @@
+"""A shift: for about two seconds a worker process claims and handles deliveries, and waits when there are none.
+
+django-q2 hands out shifts without end (outbox/q2.py); between two of them a worker can be stopped or recycled.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from structlog import get_logger
+
+from outbox import breakers, stats
+from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
+from outbox.engine import queue, reaper
+from outbox.engine.external import Caller
+from outbox.engine.identity import Identity
+from outbox.engine.transactional import run_batch, run_one
+
+SHIFT_SECONDS = 2.0
+LINGER_SECONDS = 25.0
+"""How long a shift that is over may wait for its calls."""
+REAP_SECONDS = 1.0
+SEEN_SECONDS = 5.0
+PAUSE_AFTER_ERROR_SECONDS = 0.5
+
+log = get_logger("outbox.shift")
+
+
+class Shift:
+    """The work of one worker process; lives as long as the process and its connections do."""
+
+    def __init__(self) -> None:
+        self.me = Identity()
+        self._caller = Caller(self.me)
+        self._hot: deque[str] = deque()
+        """Consumers that may have something to do, in turn."""
+        self._names = [entry.name for entry in all_consumers()]
+        self._look_at = self._reap_at = self._seen_at = 0.0
+        breakers.register_destinations()
+
+    def run(self, stopping: Callable[[], bool], seconds: float = SHIFT_SECONDS) -> None:
+        """Work until the time is over, or `stopping` says so, and no call is under way."""
+        end = time.monotonic() + seconds
+        self._look_at = 0.0
+        while (now := time.monotonic()) < end or (self._caller.busy and now < end + LINGER_SECONDS):
+            ended = self._caller.collect()
+            self._heat(ended)
+            worked = len(ended)
+            if stopping():
+                end = min(end, now)
+            self._keep_house(now)
+            worked += self._work_in_turn(calls=now < end)
+            if not worked:
+                self._idle(end)
+        stats.flush()
+
+    def abandon(self) -> None:
+        """Give everything up at once; calls under way end unrecorded and are repeated after their lease."""
+        self._caller.close()
+        self.me.close()
+
+    def _work_in_turn(self, *, calls: bool) -> int:
+        """Give one hot consumer its turn: a batch, or as many calls as are free. Fair by going round."""
+        self._heat(self.me.rung)
+        self.me.rung.clear()
+        if not self._hot:
+            return 0
+        entry = find(self._hot.popleft())
+        if entry is None or (entry.external and not calls):
+            return 1
+        worked = self._caller.start(entry) if isinstance(entry, ExternalConsumer) else run_batch(entry, self.me)
+        if worked:
+            self._hot.append(entry.name)
+        return 1
+
+    def _heat(self, names: "set[str] | list[str]") -> None:
+        self._hot.extend(name for name in names if name not in self._hot and find(name) is not None)
+
+    def _idle(self, end: float) -> None:
+        """Nothing to do: wait for the doorbell, a call, a timer, the next look or the end of the shift."""
+        if not self._caller.busy:
+            self.me.clear_note()
+        now = time.monotonic()
+        self.me.wait(min(self._look_at, max(end, now + 0.05)) - now, self._caller.bell)
+
+    def _keep_house(self, now: float) -> None:
+        """Do what is due besides work: look for what a lost ring left, timers, leases, dead workers."""
+        if now >= self._look_at:
+            self._look(now)
+        if now >= self._reap_at:
+            self._reap_at = now + REAP_SECONDS
+            reaper.reap()
+            self._run_isolated()
+        if now >= self._seen_at:
+            self._seen_at = now + SEEN_SECONDS
+            self.me.seen()
+            queue.extend_leases(self.me.id)
+            queue.release_parked(self._names)
+
+    def _look(self, now: float) -> None:
+        promoted, until_next = queue.promote_due()
+        self._heat(promoted)
+        self._heat(queue.with_work(self._names))
+        wait = settings.POLL_SECONDS
+        if until_next is not None:
+            wait = min(wait, max(0.0, until_next.total_seconds()))
+        self._look_at = now + wait
+
+    def _run_isolated(self) -> None:
+        """Run what has crashed workers before, alone: one at a time, and nothing else in this process meanwhile."""
+        if self._caller.busy:
+            return
+        for delivery_id, name in queue.isolated():
+            entry = find(name)
+            if entry is not None and self._run_alone(entry, delivery_id):
+                return
+
+    def _run_alone(self, entry: AnyConsumer, delivery_id: int) -> bool:
+        if not isinstance(entry, ExternalConsumer):
+            return run_one(entry, delivery_id, self.me)
+        if not self._caller.start(entry, only=delivery_id):
+            return False
+        while self._caller.busy:
+            self.me.wait(1.0, self._caller.bell)
+            self._caller.collect()
+        return True
+
+
+_shift: Shift | None = None
+
+
+def never() -> bool:
+    """Do not stop early."""
+    return False
+
+
+def run_shift(stopping: Callable[[], bool] = never, seconds: float = SHIFT_SECONDS) -> None:
+    """Work for one shift, in this process. Survives the loss of the database."""
+    global _shift
+    try:
+        if _shift is None or not _shift.me.alive:
+            _shift = Shift()
+        _shift.run(stopping, seconds)
+    except (DatabaseError, InterfaceError, psycopg.Error, OSError) as error:
+        # Nothing is lost: what was not committed was not done. The next shift connects anew.
+        log.warning("shift_interrupted", error=f"{type(error).__name__}: {error}"[:300])
+        _start_afresh()
+    except Exception:
+        log.exception("shift_failed")
+        _start_afresh()
+
+
+def _start_afresh() -> None:
+    global _shift
+    if _shift is not None:
+        _shift.abandon()
+    _shift = None
+    connection.close()
+    time.sleep(PAUSE_AFTER_ERROR_SECONDS)
+
+
+def sign_out() -> None:
+    """Leave in an orderly way, at the end of the process."""
+    if _shift is not None:
+        _shift.me.sign_out()

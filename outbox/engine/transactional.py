@@ -1,0 +1,81 @@
+"""Transactional consumers: claim, handle, acknowledge and publish in ONE transaction.
+
+Optimistic: a batch runs without savepoints. When one handler fails, everything rolls back and the batch runs again
+message by message, so that only the bad one fails.
+"""
+
+import time
+
+from outbox.consumers import Consumer
+from outbox.engine import failures, queue
+from outbox.engine.identity import Identity
+from outbox.engine.queue import Claimed
+from outbox.engine.running import decode, in_context, milliseconds_since, note_done, settle_failure
+from outbox.publishing import unit_of_work
+
+BATCH_SECONDS = 0.05
+"""How long a batch may hold its row locks before it commits what it has."""
+
+
+def run_batch(consumer: Consumer, me: Identity) -> int:
+    """Handle up to one batch; return how many deliveries were claimed."""
+    claimed: list[Claimed] = []
+    started = time.perf_counter()
+    try:
+        with unit_of_work():
+            claimed = queue.claim(consumer.name, consumer.batch)
+            if not claimed:
+                return 0
+            me.note(consumer.name, [c.id for c in claimed])
+            durations = _handle_all(consumer, claimed)
+    except Exception as error:
+        if not claimed or failures.connection_lost(error):
+            raise
+        if len(claimed) == 1:
+            settle_failure(consumer, claimed[0], error, me.id, counted=False, started=started)
+        else:
+            for delivery in claimed:
+                run_one(consumer, delivery.id, me)
+        return len(claimed)
+    _note_all(claimed, durations)
+    return len(claimed)
+
+
+def run_one(consumer: Consumer, delivery_id: int, me: Identity) -> bool:
+    """Handle one delivery in a transaction of its own; False when it is gone or another worker has it."""
+    claimed: Claimed | None = None
+    started = time.perf_counter()
+    try:
+        with unit_of_work():
+            claimed = queue.claim_one(delivery_id)
+            if claimed is None:
+                return False
+            me.note(consumer.name, [delivery_id])
+            durations = _handle_all(consumer, [claimed])
+    except Exception as error:
+        if claimed is None or failures.connection_lost(error):
+            raise
+        settle_failure(consumer, claimed, error, me.id, counted=False, started=started)
+        return True
+    _note_all([claimed], durations)
+    return True
+
+
+def _handle_all(consumer: Consumer, claimed: list[Claimed]) -> dict[int, int]:
+    """Run the handler on as many as the time allows; acknowledge those; return their durations by delivery."""
+    durations: dict[int, int] = {}
+    until = time.perf_counter() + BATCH_SECONDS
+    for delivery in claimed:
+        started = time.perf_counter()
+        in_context(delivery, consumer.handler, decode(delivery), delivery.incoming())
+        durations[delivery.id] = milliseconds_since(started)
+        if time.perf_counter() > until:
+            break  # the others were only locked: they stay in the queue
+    queue.finish(durations, extra_attempt=1)
+    return durations
+
+
+def _note_all(claimed: list[Claimed], durations: dict[int, int]) -> None:
+    for delivery in claimed:
+        if delivery.id in durations:
+            note_done(delivery, durations[delivery.id])

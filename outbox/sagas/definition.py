@@ -1,0 +1,107 @@
+"""What a saga is: steps as data, to be read aloud. Pure: imports no Django."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from outbox.contracts import Command, Event, Message, contract_of
+
+Data = dict[str, Any]
+Build = Callable[[Data], Command]
+
+
+def always(_event: Any) -> bool:
+    """The condition of a reply that needs none."""
+    return True
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An event that a step waits for; `when` narrows it down."""
+
+    event: type[Event]
+    when: Callable[[Any], bool] = always
+
+    def fits(self, message: Message) -> bool:
+        """Tell whether `message` is this reply."""
+        return isinstance(message, self.event) and self.when(message)
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """How a step is undone. Armed before the step's command is sent: it must tolerate that the command never
+    happened, and that it happens late."""
+
+    command: Build
+    success: Reply
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what is asked, what is awaited, and how it is undone."""
+
+    name: str
+    label: str
+    """For people: `Authorise payment`."""
+    awaiting: str
+    """For people: what we wait for while it runs."""
+    success: Reply | None = None
+    """None for a step that is done the moment the saga starts: it was part of the starting transaction."""
+    failure: Reply | None = None
+    command: Build | None = None
+    """None for a step that only waits."""
+    compensation: Compensation | None = None
+    undo_on_failure: bool = True
+    """Whether a failure reply leaves something to undo in this very step."""
+    deadline: timedelta | None = None
+    pivot: bool = False
+    """From the success of this step on, the saga only goes forward."""
+
+
+@dataclass(frozen=True)
+class Saga:
+    """A definition. Running instances finish on the version they began with."""
+
+    name: str
+    version: int
+    key: str
+    """The field that carries the saga's key in every reply."""
+    steps: tuple[Step, ...]
+    by_name: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.by_name.update({step.name: position for position, step in enumerate(self.steps)})
+        if len(self.by_name) != len(self.steps):
+            raise ValueError(f"{self.name}: two steps have the same name")
+
+    def first_open(self) -> int:
+        """Return the position of the first step that is not done at the start."""
+        return next(place for place, step in enumerate(self.steps) if step.success is not None)
+
+    def past_pivot(self, position: int) -> bool:
+        """Tell whether a saga at `position` can only go forward."""
+        return any(step.pivot for step in self.steps[:position])
+
+    def replies(self) -> list[type[Event]]:
+        """Return every event that an instance may wait for."""
+        found: dict[type[Event], None] = {}
+        for step in self.steps:
+            compensated = step.compensation.success if step.compensation else None
+            for reply in (step.success, step.failure, compensated):
+                if reply is not None:
+                    found[reply.event] = None
+        return list(found)
+
+    def wanted_later(self, position: int, message: Message) -> bool:
+        """Tell whether a step after `position` waits for `message`, which came early."""
+        return any(
+            reply is not None and reply.fits(message)
+            for step in self.steps[position + 1 :]
+            for reply in (step.success, step.failure)
+        )
+
+
+def reply_names(definition: Saga) -> list[str]:
+    """Return the names of the contracts that `definition` waits for."""
+    return [contract_of(event).name for event in definition.replies()]

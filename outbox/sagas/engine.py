@@ -1,0 +1,373 @@
+"""Moves sagas: every transition locks the saga's row, is idempotent by its state, and is kept as a step row.
+
+The owner of a definition registers it with an observer, which is told of every change inside the same transaction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+from django.db.models.functions import Now
+from structlog import get_logger
+from uuid_utils.compat import uuid7
+
+from outbox.consumers import Incoming
+from outbox.context import current, scope
+from outbox.contracts import Message, contract_named, contract_of, encode
+from outbox.errors import SagaError
+from outbox.models import Message as MessageRow
+from outbox.models import Saga, SagaStatus, SagaStep, StepStatus
+from outbox.publishing import open_unit, require_unit_of_work, send
+from outbox.sagas.definition import Saga as Definition
+
+FINISHED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
+FORWARD = (SagaStatus.RUNNING, SagaStatus.FORWARD_STUCK)
+BACKWARD = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATION_STUCK)
+EXPIRED_AT_ONCE = 50
+_ENCODER = msgspec.json.Encoder(decimal_format="string")
+
+log = get_logger("outbox.saga")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to a saga, as its observer is told."""
+
+    kind: str
+    """step_done, step_failed, compensating, completed, compensated, stuck or resumed."""
+    step: str
+    reason_code: str = ""
+    reason: str = ""
+
+
+Observer = Callable[[Saga, Change], None]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A definition and who is told of its changes."""
+
+    definition: Definition
+    observer: Observer
+
+
+_registry: dict[tuple[str, int], Registered] = {}
+
+
+def register(definition: Definition, observer: Observer) -> None:
+    """Make a definition known, with its observer. Older versions stay registered while instances run on them."""
+    _registry[definition.name, definition.version] = Registered(definition, observer)
+
+
+def definitions() -> list[Definition]:
+    """Return every registered definition."""
+    return [entry.definition for _, entry in sorted(_registry.items())]
+
+
+def definition_of(saga: Saga) -> Definition:
+    """Return the definition that `saga` runs on. Raises SagaError for one this release does not know."""
+    return _entry(saga).definition
+
+
+def _entry(saga: Saga) -> Registered:
+    try:
+        return _registry[saga.definition, saga.version]
+    except KeyError:
+        raise SagaError(f"This release does not know {saga.definition} v{saga.version}") from None
+
+
+_START = """
+WITH saga AS (
+    INSERT INTO outbox_saga (id, definition, version, key, status, position, data, early, reason_code, reason,
+                             correlation_id, deadline_at)
+    VALUES (%s, %s, %s, %s, 'running', %s, %s::jsonb, '[]', '', '', %s, now() + make_interval(secs => %s::float))
+)
+INSERT INTO outbox_sagastep (saga_id, position, name, status, command_id, detail, finished_at)
+SELECT %s::uuid, position, name, status, command_id, '', CASE WHEN status = 'done' THEN now() END
+FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::uuid[]) AS step (position, name, status, command_id)
+"""
+
+
+@require_unit_of_work
+def start(definition: Definition, *, key: UUID, data: dict[str, Any], correlation_id: UUID | None = None) -> UUID:
+    """Begin a saga, in one statement, and send its first command; return its id.
+
+    Steps without a reply are done already: they are part of this very transaction.
+    """
+    saga_id, first = uuid7(), definition.first_open()
+    step = definition.steps[first]
+    command_id = None
+    if step.command is not None:
+        with scope(headers=_headers(saga_id, step.name)):
+            command_id = send(step.command(data))
+    done = [StepStatus.DONE] * first
+    parameters = [
+        *(saga_id, definition.name, definition.version, key, first, _json(data)),
+        *(correlation_id or current().correlation_id or saga_id, _seconds(step.deadline), saga_id),
+        list(range(first + 1)),
+        [definition.steps[place].name for place in range(first + 1)],
+        [*done, StepStatus.RUNNING],
+        [*[None] * first, command_id],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_START, parameters)
+    return saga_id
+
+
+def _headers(saga_id: UUID, step: str) -> dict[str, Any]:
+    return {"saga": str(saga_id), "step": step}
+
+
+def _json(data: dict[str, Any]) -> str:
+    return _ENCODER.encode(data).decode()
+
+
+def _seconds(deadline: timedelta | None) -> float | None:
+    return None if deadline is None else deadline.total_seconds()
+
+
+@require_unit_of_work
+def handle(definition_name: str, event: Message, message: Incoming) -> None:
+    """Take a reply to the saga it belongs to; the body of the owner's consumer.
+
+    Unknown and finished sagas are left alone: the reply is late, or a repeat. Both are logged.
+    """
+    key = getattr(event, _key_field(definition_name))
+    saga = Saga.objects.select_for_update().filter(definition=definition_name, key=key).first()
+    if saga is None or saga.status in FINISHED:
+        log.info("reply_without_saga", saga=definition_name, key=str(key), reply=message.type)
+        return
+    if saga.status == SagaStatus.SUSPENDED:
+        _keep_early(saga, event, message.id)
+        saga.save()
+        return
+    _take(saga, event, message.id)
+    saga.save()
+
+
+def _key_field(definition_name: str) -> str:
+    return next(entry.definition.key for (name, _), entry in _registry.items() if name == definition_name)
+
+
+def _take(saga: Saga, event: Message, message_id: UUID) -> None:
+    """Apply a reply to a saga whose row is locked."""
+    definition = definition_of(saga)
+    step = definition.steps[saga.position]
+    if saga.status in BACKWARD:
+        if step.compensation and step.compensation.success.fits(event):
+            _step_undone(saga)
+        return
+    if definition.wanted_later(saga.position, event):
+        _keep_early(saga, event, message_id)
+    if step.success and step.success.fits(event):
+        _step_done(saga, message_id)
+    elif step.failure and step.failure.fits(event):
+        _step_failed(saga, event, message_id)
+
+
+def _keep_early(saga: Saga, event: Message, message_id: UUID) -> None:
+    saga.early.append([contract_of(event).name, encode(event).decode(), str(message_id)])
+
+
+def _step_done(saga: Saga, reply_id: UUID | None) -> None:
+    definition = definition_of(saga)
+    step = definition.steps[saga.position]
+    saga.steps.filter(position=saga.position).update(status=StepStatus.DONE, reply_id=reply_id, finished_at=Now())
+    saga.status = SagaStatus.RUNNING
+    _tell(saga, Change("step_done", step.name))
+    if saga.position + 1 == len(definition.steps):
+        _finish(saga, SagaStatus.COMPLETED, Change("completed", step.name))
+    else:
+        _begin(saga, saga.position + 1)
+
+
+def _begin(saga: Saga, position: int) -> None:
+    """Begin the step at `position`; when its reply has come early, it is done at once."""
+    step = definition_of(saga).steps[position]
+    saga.position, saga.updated_at = position, Now()
+    saga.deadline_at = Now() + step.deadline if step.deadline else None
+    command_id = None
+    if step.command is not None:
+        with scope(headers=_headers(saga.id, step.name), correlation_id=saga.correlation_id):
+            command_id = send(step.command(saga.data))
+    SagaStep.objects.create(
+        saga=saga, position=position, name=step.name, status=StepStatus.RUNNING, command_id=command_id
+    )
+    _take_early(saga)
+
+
+def _take_early(saga: Saga) -> None:
+    waiting, saga.early = saga.early, []
+    for name, payload, message_id in waiting:
+        declared = contract_named(name)
+        event = declared.decode(payload, declared.version)
+        if saga.status in FINISHED:
+            return
+        _take(saga, event, UUID(message_id))
+
+
+def _step_failed(saga: Saga, event: Message, reply_id: UUID) -> None:
+    definition = definition_of(saga)
+    step = definition.steps[saga.position]
+    code, reason = getattr(event, "code", ""), getattr(event, "reason", "")
+    failed = {"reply_id": reply_id, "finished_at": Now(), "detail": reason}
+    if definition.past_pivot(saga.position):
+        saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, **failed)
+        _stick(saga, SagaStatus.FORWARD_STUCK, code, reason)
+        return
+    saga.steps.filter(position=saga.position).update(status=StepStatus.FAILED, **failed)
+    _tell(saga, Change("step_failed", step.name, code, reason))
+    _compensate(saga, code, reason, from_position=saga.position if step.undo_on_failure else saga.position - 1)
+
+
+def _compensate(saga: Saga, code: str, reason: str, *, from_position: int) -> None:
+    saga.status, saga.reason_code, saga.reason = SagaStatus.COMPENSATING, code, reason
+    _tell(saga, Change("compensating", definition_of(saga).steps[saga.position].name, code, reason))
+    _undo(saga, from_position)
+
+
+def _undo(saga: Saga, position: int) -> None:
+    """Undo the steps from `position` down; stops at the first one that needs a reply."""
+    steps = definition_of(saga).steps
+    for place in range(position, -1, -1):
+        compensation = steps[place].compensation
+        if compensation is None:
+            continue
+        saga.position, saga.updated_at = place, Now()
+        saga.deadline_at = Now() + (steps[place].deadline or timedelta(hours=1))
+        with scope(headers=_headers(saga.id, steps[place].name), correlation_id=saga.correlation_id):
+            command_id = send(compensation.command({**saga.data, "reason": saga.reason or "cancelled"}))
+        saga.steps.filter(position=place).update(status=StepStatus.COMPENSATING, compensation_id=command_id)
+        return
+    _finish(saga, SagaStatus.COMPENSATED, Change("compensated", steps[0].name, saga.reason_code, saga.reason))
+
+
+def _step_undone(saga: Saga) -> None:
+    saga.steps.filter(position=saga.position).update(status=StepStatus.COMPENSATED, compensated_at=Now())
+    saga.status = SagaStatus.COMPENSATING
+    _undo(saga, saga.position - 1)
+
+
+def _finish(saga: Saga, status: SagaStatus, change: Change) -> None:
+    saga.status, saga.deadline_at = status, None
+    saga.updated_at = saga.finished_at = Now()
+    _tell(saga, change)
+
+
+def _stick(saga: Saga, status: SagaStatus, code: str, reason: str) -> None:
+    saga.status, saga.reason_code, saga.reason, saga.deadline_at = status, code, reason, None
+    saga.updated_at = Now()
+    _tell(saga, Change("stuck", definition_of(saga).steps[saga.position].name, code, reason))
+
+
+def _tell(saga: Saga, change: Change) -> None:
+    log.info("saga_" + change.kind, saga=saga.definition, key=str(saga.key), step=change.step, reason=change.reason)
+    _entry(saga).observer(saga, change)
+
+
+@require_unit_of_work
+def suspend(definition_name: str, key: UUID) -> bool:
+    """Freeze a saga that goes forward: replies are kept, deadlines rest. False when it is not under way forward."""
+    saga = Saga.objects.select_for_update().filter(definition=definition_name, key=key).first()
+    if saga is None or saga.status not in FORWARD:
+        return False
+    saga.status, saga.deadline_at, saga.updated_at = SagaStatus.SUSPENDED, None, Now()
+    saga.save()
+    return True
+
+
+@require_unit_of_work
+def resume(definition_name: str, key: UUID) -> None:
+    """Let a suspended saga go on where it stopped, with the replies that came meanwhile."""
+    saga = Saga.objects.select_for_update().get(definition=definition_name, key=key)
+    if saga.status != SagaStatus.SUSPENDED:
+        return
+    step = definition_of(saga).steps[saga.position]
+    saga.status, saga.updated_at = SagaStatus.RUNNING, Now()
+    saga.deadline_at = Now() + step.deadline if step.deadline else None
+    _tell(saga, Change("resumed", step.name))
+    _take_early(saga)
+    saga.save()
+
+
+@require_unit_of_work
+def settle_compensated(definition_name: str, key: UUID, *, code: str, reason: str) -> None:
+    """Close a suspended saga whose effects another saga has undone."""
+    saga = Saga.objects.select_for_update().get(definition=definition_name, key=key)
+    if saga.status != SagaStatus.SUSPENDED:
+        return
+    saga.steps.filter(status__in=[StepStatus.DONE, StepStatus.RUNNING, StepStatus.NEEDS_ATTENTION]).update(
+        status=StepStatus.COMPENSATED, compensated_at=Now()
+    )
+    saga.reason_code, saga.reason = code, reason
+    _finish(saga, SagaStatus.COMPENSATED, Change("compensated", "", code, reason))
+    saga.save()
+
+
+def expire() -> int:
+    """Deal with steps over their deadline, in the open unit of work; return how many.
+
+    Before the pivot the saga compensates, the late step included; after it, and while compensating, a person is asked.
+    """
+    open_unit()
+    late = Saga.objects.select_for_update(skip_locked=True).filter(
+        status__in=[SagaStatus.RUNNING, SagaStatus.COMPENSATING], deadline_at__lt=Now()
+    )[:EXPIRED_AT_ONCE]
+    for saga in late:
+        _expire(saga)
+        saga.save()
+    return len(late)
+
+
+def _expire(saga: Saga) -> None:
+    definition = definition_of(saga)
+    step = definition.steps[saga.position]
+    code, reason = "deadline_passed", f"{step.label}: no answer within the time allowed"
+    if saga.status == SagaStatus.COMPENSATING:
+        saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason)
+        _stick(saga, SagaStatus.COMPENSATION_STUCK, code, reason)
+    elif definition.past_pivot(saga.position) or step.pivot:
+        saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason)
+        _stick(saga, SagaStatus.FORWARD_STUCK, code, reason)
+    else:
+        saga.steps.filter(position=saga.position).update(status=StepStatus.FAILED, detail=reason, finished_at=Now())
+        _compensate(saga, code, reason, from_position=saga.position)
+
+
+def _saga_of(message_id: UUID) -> Saga | None:
+    """Return the locked saga that the command `message_id` works for."""
+    row = MessageRow.objects.filter(id=message_id, kind="command").values_list("headers", flat=True).first()
+    if not row or "saga" not in row:
+        return None
+    return Saga.objects.select_for_update().filter(id=row["saga"]).exclude(status__in=FINISHED).first()
+
+
+def command_died(message_id: UUID, *, reason: str) -> None:
+    """Show on its saga that a command became a dead letter and a person is needed. In the open unit of work."""
+    saga = _saga_of(message_id)
+    if saga is None or saga.status == SagaStatus.SUSPENDED:
+        return
+    stuck = SagaStatus.COMPENSATION_STUCK if saga.status in BACKWARD else SagaStatus.FORWARD_STUCK
+    deadline = saga.deadline_at
+    saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason[:500])
+    _stick(saga, stuck, "dead_letter", reason[:500])
+    saga.deadline_at = deadline
+    saga.save()
+
+
+def command_revived(message_id: UUID) -> None:
+    """Show on its saga that a dead command is tried again. In the open unit of work."""
+    saga = _saga_of(message_id)
+    if saga is None or saga.status not in (SagaStatus.FORWARD_STUCK, SagaStatus.COMPENSATION_STUCK):
+        return
+    backward = saga.status == SagaStatus.COMPENSATION_STUCK
+    saga.status = SagaStatus.COMPENSATING if backward else SagaStatus.RUNNING
+    saga.reason_code = saga.reason = ""
+    step = StepStatus.COMPENSATING if backward else StepStatus.RUNNING
+    saga.steps.filter(position=saga.position).update(status=step, detail="")
+    saga.updated_at = Now()
+    saga.save()

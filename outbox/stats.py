@@ -1,0 +1,229 @@
+"""Figures for dashboards, health and metrics: counted while working, read without counting rows.
+
+Each worker adds up in memory and adds to `outbox_rollup` when its shift ends; a crash loses two seconds of figures.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+from prometheus_client import Counter as Metric
+from prometheus_client import Histogram
+
+LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000)
+
+HANDLED = Metric("tandem_messages_total", "Messages handled, by consumer and outcome", ["consumer", "outcome"])
+LATENCY = Histogram(
+    "tandem_commit_to_effect_seconds",
+    "Time from a message's commit to its effect",
+    ["consumer"],
+    buckets=[bound / 1000 for bound in LATENCY_BOUNDS_MS],
+)
+
+_pending: Counter[tuple[datetime, str, str]] = Counter()
+
+
+def _minute() -> datetime:
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def count(consumer: str, measure: str) -> None:
+    """Count one more of `measure` (failed, dead) for `consumer`."""
+    _pending[_minute(), consumer, measure] += 1
+    HANDLED.labels(consumer, measure).inc()
+
+
+def count_done(consumer: str, latency_ms: float) -> None:
+    """Count a message that took `latency_ms` from its commit to its effect."""
+    bound = next((bound for bound in LATENCY_BOUNDS_MS if latency_ms <= bound), math.inf)
+    _pending[_minute(), consumer, f"le_{bound}"] += 1
+    HANDLED.labels(consumer, "done").inc()
+    LATENCY.labels(consumer).observe(latency_ms / 1000)
+
+
+_ADD = """
+INSERT INTO outbox_rollup (minute, consumer, measure, value)
+SELECT * FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::bigint[])
+ORDER BY 1, 2, 3
+ON CONFLICT (minute, consumer, measure) DO UPDATE SET value = outbox_rollup.value + excluded.value
+"""
+
+
+def flush() -> None:
+    """Add this process's figures to the shared ones."""
+    if not _pending:
+        return
+    rows = [(*key, value) for key, value in _pending.items()]
+    _pending.clear()
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _rows(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or [])
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """How much of one consumer's work is not finished."""
+
+    consumer: str
+    ready: int
+    scheduled: int
+    leased: int
+    dead: int
+    parked: int
+    oldest_seconds: float
+    """Age of the oldest delivery that could run now."""
+
+
+def queue_depth() -> list[QueueDepth]:
+    """Return the unfinished work per consumer; reads the live queue, which holds nothing finished."""
+    return [
+        QueueDepth(row[0], row[1], row[2], row[3], row[4], row[5], float(row[6]))
+        for row in _rows("""
+            SELECT consumer,
+                   count(*) FILTER (WHERE state IN ('ready', 'isolated')), count(*) FILTER (WHERE state = 'scheduled'),
+                   count(*) FILTER (WHERE state = 'leased'), count(*) FILTER (WHERE state = 'dead'),
+                   count(*) FILTER (WHERE state = 'parked'),
+                   coalesce(extract(epoch FROM now() - min(enqueued_at)
+                            FILTER (WHERE state IN ('ready', 'isolated'))), 0)
+            FROM outbox_delivery GROUP BY consumer ORDER BY consumer
+        """)
+    ]
+
+
+def oldest_due_seconds() -> float:
+    """Return the age of the oldest delivery that could run now; 0 when there is none.
+
+    Work that waits for an open breaker does not count: no worker could do it.
+    """
+    ((seconds,),) = _rows("""
+        SELECT coalesce(extract(epoch FROM now() - min(d.enqueued_at)), 0) FROM outbox_delivery d
+        WHERE d.state IN ('ready', 'isolated') AND NOT EXISTS (
+            SELECT 1 FROM outbox_breaker b
+            WHERE d.consumer = ANY(b.consumers) AND (b.state <> 'closed' OR b.throttled_until > now()))
+    """)
+    return float(seconds)
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What happened within one minute."""
+
+    at: datetime
+    done: int
+    failed: int
+    dead: int
+    buckets: dict[float, int]
+    """Messages done by latency: upper bound in milliseconds → count."""
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Return the latency bound in milliseconds that `share` (0 to 1) of the messages kept; None without any."""
+        return percentile_ms(self.buckets, share)
+
+
+def percentile_ms(buckets: dict[float, int], share: float) -> float | None:
+    """Return the upper bound within which `share` of what is counted in `buckets` lies."""
+    total, seen = sum(buckets.values()), 0
+    for bound in sorted(buckets):
+        seen += buckets[bound]
+        if seen >= share * total:
+            return bound
+    return None
+
+
+def minutes(last: int = 60, consumer: str | None = None) -> list[Minute]:
+    """Return the last minutes, oldest first, those without work included; of one consumer or of all together."""
+    rows = _rows(
+        """
+        SELECT at, coalesce(measure, ''), coalesce(sum(value), 0)
+        FROM generate_series(date_trunc('minute', now()) - make_interval(mins => %s), now(), '1 minute') AS at
+        LEFT JOIN outbox_rollup r ON r.minute = at AND (%s::text IS NULL OR r.consumer = %s::text)
+        GROUP BY 1, 2 ORDER BY 1
+        """,
+        [last - 1, consumer, consumer],
+    )
+    measured: dict[datetime, dict[str, int]] = {}
+    for at, measure, value in rows:
+        measured.setdefault(at, {})[measure] = int(value)
+    return [_as_minute(at, values) for at, values in measured.items()]
+
+
+def _as_minute(at: datetime, values: dict[str, int]) -> Minute:
+    buckets = {float(name[3:]): value for name, value in values.items() if name.startswith("le_")}
+    return Minute(at, sum(buckets.values()), values.get("failed", 0), values.get("dead", 0), buckets)
+
+
+@dataclass(frozen=True)
+class BreakerView:
+    """A destination as operators see it."""
+
+    destination: str
+    state: str
+    reason: str
+    failures: int
+    open_until: datetime | None
+    throttled_until: datetime | None
+    changed_at: datetime
+    waiting: int
+    """Deliveries that wait for it."""
+
+
+def breakers() -> list[BreakerView]:
+    """Return every destination with the state of its breaker."""
+    return [
+        BreakerView(*row)
+        for row in _rows("""
+            SELECT destination, state, reason, failures, open_until,
+                   CASE WHEN throttled_until > now() THEN throttled_until END, changed_at,
+                   (SELECT count(*) FROM outbox_delivery d WHERE d.consumer = ANY(b.consumers)
+                    AND d.state IN ('ready', 'isolated', 'scheduled'))
+            FROM outbox_breaker b ORDER BY destination
+        """)
+    ]
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """A worker process as operators see it."""
+
+    host: str
+    pid: int
+    started_at: datetime
+    seen_seconds: float
+    consumer: str
+    in_hand: int
+
+
+def workers() -> list[WorkerView]:
+    """Return the worker processes that have signed in, the longest-serving first."""
+    return [
+        WorkerView(row[0], row[1], row[2], float(row[3]), row[4], row[5])
+        for row in _rows("""
+            SELECT host, pid, started_at, extract(epoch FROM now() - seen_at), consumer, jsonb_array_length(deliveries)
+            FROM outbox_worker ORDER BY started_at
+        """)
+    ]
+
+
+def dead_letters() -> int:
+    """Return how many dead letters wait for an operator."""
+    return int(_rows("SELECT count(*) FROM outbox_delivery WHERE state = 'dead'")[0][0])
+
+
+def sagas_by_status() -> dict[str, int]:
+    """Return the number of unfinished sagas by status."""
+    return {
+        row[0]: row[1]
+        for row in _rows("""
+            SELECT status, count(*) FROM outbox_saga WHERE status NOT IN ('completed', 'compensated')
+            GROUP BY status ORDER BY status
+        """)
+    }
