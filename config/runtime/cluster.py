@@ -1,8 +1,14 @@
-"""The embedded server's files: the database cluster, its credentials, and what `postmaster.pid` tells."""
+"""The embedded server's files: the database cluster, its credentials, the locks of its users, its pid file."""
 
+import fcntl
+import os
 import secrets
 import shutil
+import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +21,8 @@ from config.runtime.files import read_json, write_json, write_text
 SUPERUSER = "postgres"
 APPLICATION = "tandem"
 READY_LINE = 7
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,57 @@ class Cluster:
                 f"Set PG_BIN to a directory with PostgreSQL {made_by}, or move the data away with "
                 "`./tandem up --fresh` (which deletes it) or --data (which leaves it)."
             )
+
+    # --- sharing the server between processes ---
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One process at a time decides whether the server starts or stops."""
+        mutex = os.open(self.mutex, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(mutex, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(mutex)
+
+    def open_users(self) -> int:
+        """A descriptor of the file whose shared lock marks a user of the server."""
+        self.place.mkdir(parents=True, exist_ok=True)
+        return os.open(self.users, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def is_last(self, users: int) -> bool:
+        """Whether nobody else shares the lock; gives our own share up either way."""
+        fcntl.flock(users, fcntl.LOCK_UN)
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Fast shutdown: sessions are cut, everything committed is kept; immediate when that takes too long.
+
+        Raises DatabaseUnavailable when the server does not end even then.
+        """
+        if not (state := self.server()):
+            return
+        for request in (signal.SIGINT, signal.SIGQUIT):
+            with suppress(ProcessLookupError):
+                os.kill(state.pid, request)
+            if self._has_stopped(state):
+                return
+        raise DatabaseUnavailable(f"PostgreSQL (process {state.pid}) does not stop. Its log says why.")
+
+    def _has_stopped(self, state: ServerState) -> bool:
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            current = self.server()
+            if not current or current.pid != state.pid:
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    # --- what the files tell ---
 
     def server(self) -> ServerState | None:
         """The server that runs on this cluster; None when none does, whatever a stale pid file says."""

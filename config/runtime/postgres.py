@@ -2,33 +2,31 @@
 
 Whoever needs the database enters `database(...)`. The first one starts the server, the last one out stops it; the
 count of users is a shared file lock, which the kernel takes back from a process however it dies. The server runs in a
-session of its own, so that a Ctrl-C meant for Tandem reaches it only through us.
+session of its own, so that a Ctrl-C meant for Tandem reaches it only through us. Should the last user be killed, a
+warden stops the server in its place.
 """
 
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
-from psycopg import sql
-
+from config.runtime.application_role import see_to_application_role
 from config.runtime.binaries import Account, choose_account, find_binaries
-from config.runtime.cluster import APPLICATION, SUPERUSER, Cluster, ServerState
+from config.runtime.cluster import APPLICATION, SUPERUSER, Cluster
 from config.runtime.errors import DatabaseUnavailable
-from config.runtime.files import DataDirectory
+from config.runtime.files import ROOT, DataDirectory
 from config.runtime.ports import free_port, is_free
 
 START_SECONDS = 120.0  # recovery after a crash reads the log of all that was not yet written back
 RETRY_SECONDS = 10.0  # what the remains of a killed server need to notice and leave
-STOP_SECONDS = 30.0
 POLL_SECONDS = 0.02
 
 SETTINGS = {
@@ -97,6 +95,7 @@ class Server:
         self.may_create_databases = may_create_databases
         self._account = account
         self._child: subprocess.Popen[bytes] | None = None
+        self._warden: subprocess.Popen[bytes] | None = None
 
     def url(self, role: str, name: str | None = None) -> str:
         port = self.cluster.preferred_port()
@@ -106,31 +105,31 @@ class Server:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep the server running for as long as the block lasts."""
-        self.cluster.place.mkdir(parents=True, exist_ok=True)
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        users = os.open(self.cluster.users, os.O_RDWR | os.O_CREAT, 0o600)
+        users = self.cluster.open_users()
         try:
-            with self._alone():
+            with self.cluster.alone():
                 fcntl.flock(users, fcntl.LOCK_SH)
+                if not self.cluster.server():
+                    self._appoint_warden()
                 self._start()
             yield
         finally:
-            with self._alone():
-                if self._is_last(users):
-                    self._stop()
+            with self.cluster.alone():
+                if self.cluster.is_last(users):
+                    self.cluster.stop()
             os.close(users)
 
     def erase(self) -> None:
         """Delete the cluster. Raises DatabaseUnavailable while somebody uses it."""
-        self.cluster.place.mkdir(parents=True, exist_ok=True)
-        users = os.open(self.cluster.users, os.O_RDWR | os.O_CREAT, 0o600)
+        users = self.cluster.open_users()
         try:
-            with self._alone():
-                if not self._is_last(users):
+            with self.cluster.alone():
+                if not self.cluster.is_last(users):
                     raise DatabaseUnavailable(
                         f"The database in {self.cluster.place} is in use; stop that command first."
                     )
-                self._stop()
+                self.cluster.stop()
                 shutil.rmtree(self.cluster.data, ignore_errors=True)
         finally:
             os.close(users)
@@ -139,30 +138,23 @@ class Server:
         """Start the server again if it died. Raises DatabaseUnavailable."""
         if self.cluster.server():
             return False
-        with self._alone():
+        with self.cluster.alone():
             if self.cluster.server():
                 return False  # another user was faster
             self._start(port=self.cluster.preferred_port())
         return True
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time decides whether the server starts or stops."""
-        mutex = os.open(self.cluster.mutex, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(mutex, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(mutex)
-
-    def _is_last(self, users: int) -> bool:
-        """Whether nobody else shares the lock; gives our own share up either way."""
-        fcntl.flock(users, fcntl.LOCK_UN)
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    def _appoint_warden(self) -> None:
+        """Have somebody stop the server should its last user be killed."""
+        with self.log_file.open("ab") as log:
+            self._warden = subprocess.Popen(
+                [sys.executable, "-m", "config.runtime.warden", str(self.cluster.place)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     # --- starting -----------------------------------------------------------------------------------------------
 
@@ -181,7 +173,7 @@ class Server:
             self.cluster.drop_foreign_pid_file()
             self._launch([*account.prefix, binaries.program("postgres")], account, port)
         self._wait_until(lambda: self._is_ready(), START_SECONDS, "did not become ready")
-        self._see_to_roles()
+        see_to_application_role(self.url(SUPERUSER), self.cluster, may_create_databases=self.may_create_databases)
 
     def _launch(self, program: list[str], account: Account, port: int | None) -> None:
         """Start the process; again for a while when what a killed server left behind is still in the way."""
@@ -245,47 +237,7 @@ class Server:
         text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
         return f"The end of {self.log_file}:\n" + "\n".join(text.splitlines()[-8:])
 
-    def _see_to_roles(self) -> None:
-        """The application gets a database of its own and no superuser's rights."""
-        with psycopg.connect(self.url(SUPERUSER), autocommit=True) as connection:
-            rights = "CREATEDB" if self.may_create_databases else "NOCREATEDB"
-            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchone()
-            verb = "ALTER" if known else "CREATE"
-            statement = sql.SQL("{verb} ROLE {role} LOGIN NOSUPERUSER {rights} PASSWORD {password}").format(
-                verb=sql.SQL(verb),
-                role=sql.Identifier(APPLICATION),
-                rights=sql.SQL(rights),
-                password=sql.Literal(self.cluster.password(APPLICATION)),
-            )
-            connection.execute(statement)
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [APPLICATION]).fetchone():
-                name = sql.Identifier(APPLICATION)
-                connection.execute(sql.SQL("CREATE DATABASE {name} OWNER {name}").format(name=name))
-
     def _reap(self) -> None:
         """Let a server of ours that ended go for good: its pid would look alive to the next one."""
         if self._child:
             self._child.poll()
-
-    # --- stopping -----------------------------------------------------------------------------------------------
-
-    def _stop(self) -> None:
-        """Fast shutdown: sessions are cut, everything committed is kept; immediate when that takes too long."""
-        if not (state := self.cluster.server()):
-            return
-        for request in (signal.SIGINT, signal.SIGQUIT):
-            with suppress(ProcessLookupError):
-                os.kill(state.pid, request)
-            if self._has_stopped(state):
-                return
-        raise DatabaseUnavailable(f"PostgreSQL (process {state.pid}) does not stop. {self._last_words()}")
-
-    def _has_stopped(self, state: ServerState) -> bool:
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            self._reap()
-            current = self.cluster.server()
-            if not current or current.pid != state.pid:
-                return True
-            time.sleep(POLL_SECONDS)
-        return False

@@ -92,6 +92,13 @@ def test_a_user_killed_with_sigkill_no_longer_counts(place: Path, user: list) ->
     assert not is_alive(pid)
 
 
+def test_when_the_last_user_is_killed_the_server_stops_too(place: Path, user: list) -> None:
+    killed, pid = start_user(place, user)
+    killed.kill()
+    killed.wait()
+    eventually(lambda: not is_alive(pid))
+
+
 def test_a_killed_server_is_back_within_a_second_at_the_same_address_with_its_data(place: Path) -> None:
     with database(place, durable=False) as db:
         with psycopg.connect(db.url, autocommit=True) as connection:
@@ -114,9 +121,9 @@ def test_data_outlives_the_death_of_everybody(place: Path, user: list) -> None:
     orphaner, pid = start_user(place, user)
     with database(place, durable=False) as db, psycopg.connect(db.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+    kill(pid)
     orphaner.kill()
     orphaner.wait()
-    kill(pid)
     with database(place, durable=False) as db, psycopg.connect(db.url) as connection:
         assert connection.execute("SELECT n FROM kept").fetchall() == [(1,)]
 
