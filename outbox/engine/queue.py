@@ -132,7 +132,7 @@ def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     *columns, age = row
-    return Claimed(*columns, age=float(age))
+    return Claimed(*(*columns, float(age)))
 
 
 def claim(consumer: str, limit: int) -> list[Claimed]:

@@ -1,0 +1,71 @@
+"""What every test may use, and the table of requirements that the suite ends with."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+
+from outbox import breakers
+from outbox.engine import shift
+from outbox.invariants import verify
+from outbox.models import Delivery
+
+pytest_plugins = ["tests.reporting"]
+
+UNFINISHED = ("ready", "scheduled", "leased", "isolated")
+
+
+@pytest.fixture
+def drain(transactional_db) -> Iterator[Callable[..., None]]:
+    """Work in this process, through the real engine, until nothing is left to do (or `until` says so)."""
+    worker = shift.Shift()
+    breakers.forget()
+
+    def work(until: Callable[[], bool] | None = None, seconds: float = 20.0) -> None:
+        done = until or (lambda: not Delivery.objects.filter(state__in=UNFINISHED).exists())
+        end = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > end:
+                left = list(Delivery.objects.values("consumer", "state", "attempts", "last_error", "waiting_for"))
+                pytest.fail(f"not done after {seconds} s; left: {left}")
+            worker.run(shift.never, seconds=0.05)
+
+    yield work
+    worker.me.sign_out()
+    worker.abandon()
+
+
+@pytest.fixture
+def invariants_hold(transactional_db) -> Iterator[None]:
+    """Check every invariant when the test is over."""
+    yield
+    broken = [verdict for verdict in verify() if verdict.violations]
+    assert not broken, broken
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Collect the SQL statements of this thread's connection."""
+    seen: list[str] = []
+
+    def collect(execute, sql, params, many, context):
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(collect):
+        yield seen
+
+
+@pytest.fixture
+def grouped() -> Callable[[list[tuple]], dict]:
+    """Group pairs by their first element."""
+
+    def group(pairs: list[tuple]) -> dict:
+        found = defaultdict(list)
+        for key, value in pairs:
+            found[key].append(value)
+        return dict(found)
+
+    return group

@@ -1,0 +1,40 @@
+from uuid import UUID
+
+from outbox.contracts import Command, Event, Semantics, contract
+
+
+@contract("lab.note", version=1, owner="lab", aggregate="bench", key="bench_id")
+class Note(Command):
+    """Write one effect."""
+
+    bench_id: UUID
+    number: int
+    behaviour: str = ""
+    """"" | fail | fail_once | permanent | die | die_once | slow | snooze"""
+
+
+@contract("lab.noted", version=1, owner="lab", aggregate="bench", key="bench_id")
+class Noted(Event):
+    """An effect was written."""
+
+    bench_id: UUID
+    number: int
+
+
+@contract("lab.call", version=1, owner="lab", aggregate="bench", key="bench_id", semantics=Semantics.AT_LEAST_ONCE)
+class Call(Command):
+    """Call someone outside."""
+
+    bench_id: UUID
+    number: int
+    behaviour: str = ""
+    """"" | transient | unknown | throttled | permanent | skip | slow"""
+
+
+@contract("lab.single", version=1, owner="lab", aggregate="bench", key="bench_id")
+class Single(Command):
+    """Write one effect, one message a transaction."""
+
+    bench_id: UUID
+    number: int
+    behaviour: str = ""

@@ -1,0 +1,89 @@
+"""Handlers that behave as their message tells them to."""
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from outbox.consumers import Incoming, consumer, external_consumer
+from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
+from outbox.publishing import publish
+from outbox.retry import RetryPolicy
+from tests.lab.commands import Call, Note, Noted, Single
+from tests.lab.models import Effect
+
+QUICK = RetryPolicy(attempts=3, base_seconds=0.05, cap_seconds=0.2)
+calls: Counter[int] = Counter()
+"""Calls made by this process, by number."""
+
+
+def behave(behaviour: str, message: Incoming) -> None:
+    """Do what the message asks for."""
+    if behaviour == "fail" or (behaviour == "fail_once" and message.attempt == 1):
+        raise RuntimeError(f"told to fail {message.id}")
+    if behaviour == "permanent":
+        raise Permanent("told to give up")
+    if behaviour == "die":
+        os._exit(9)
+    if behaviour == "snooze" and Effect.objects.filter(message_id=message.id).count() == 0:
+        raise Snooze(timedelta(milliseconds=50), "told to wait")
+    if behaviour == "slow":
+        time.sleep(0.3)
+
+
+@consumer(Note, name="lab.note", batch=20, retry=QUICK)
+def note(command: Note, message: Incoming) -> None:
+    behave(command.behaviour, message)
+    Effect.objects.create(message_id=message.id, label="note", number=command.number)
+    publish(Noted(bench_id=command.bench_id, number=command.number))
+
+
+@consumer(Noted, name="lab.noted", batch=50, retry=QUICK)
+def noted(event: Noted, message: Incoming) -> None:
+    Effect.objects.create(message_id=message.id, label="noted", number=event.number)
+
+
+@consumer(Single, name="lab.single", batch=1, retry=QUICK)
+def single(command: Single, message: Incoming) -> None:
+    behave(command.behaviour, message)
+    Effect.objects.create(message_id=message.id, label="single", number=command.number)
+
+
+@dataclass(frozen=True)
+class Plan:
+    number: int
+    behaviour: str
+    attempt: int
+    message_id: UUID
+
+
+@external_consumer(Call, name="lab.call", destination="lab", retry=QUICK)
+class Calling:
+    def prepare(self, command: Call, message: Incoming) -> Plan | None:
+        if command.behaviour == "skip":
+            return None
+        return Plan(command.number, command.behaviour, message.attempt, message.id)
+
+    def call(self, plan: Plan) -> str:
+        calls[plan.number] += 1
+        first = plan.attempt == 1
+        if plan.behaviour == "transient" or (plan.behaviour == "transient_once" and first):
+            raise Transient("told to fail")
+        if plan.behaviour == "unknown":
+            raise Transient("no answer", unknown=True)
+        if plan.behaviour == "throttled" and calls[plan.number] == 1:
+            raise Throttled("slow down", retry_after=0.3)
+        if plan.behaviour == "permanent":
+            raise Permanent("told to give up")
+        if plan.behaviour == "slow":
+            time.sleep(0.2)
+        return "answer"
+
+    def record(self, command: Call, message: Incoming, plan: Plan, result: str) -> None:
+        Effect.objects.create(message_id=message.id, label=result, number=command.number)
+
+    def failed(self, command: Call, message: Incoming, plan: Plan, failure: Failure) -> None:
+        label = f"failed {failure.attempt} unknown={failure.unknown} final={failure.final}"
+        Effect.objects.create(message_id=message.id, label=label, number=command.number)
