@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from orders.staff_words import Words, sentence_of
@@ -148,7 +149,7 @@ def spent_of(rows: Rows, *, start: datetime, end: datetime) -> Spent:
     spans = [span for span in _spans(rows, end) if span[1] < end and span[2] > start]
     edges = sorted({start, end, *(edge for _, low, high in spans for edge in (max(low, start), min(high, end)))})
     totals: dict[str, float] = defaultdict(float)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         kinds = [kind for kind, begin, finish in spans if begin <= low and finish >= high]
         totals[max(kinds, key=_STRENGTH.__getitem__, default="outside")] += (high - low).total_seconds()
     return _shares(totals)
@@ -207,7 +208,7 @@ def _message_facts(message: Message, rows: Rows) -> tuple[tuple[str, str], ...]:
         if receipt.message_id == message.id
     ]
     payload = [(key, str(value)) for key, value in message.payload.items() if key != "reason"]
-    return (*done, *payload, ("message", str(message.id)), ("started by", message.actor or "–"))
+    return (*done, *payload, ("message", str(message.id)), ("started by", message.actor or "nobody"))
 
 
 def _failure_entry(attempt: Attempt, rows: Rows) -> Entry:
@@ -218,8 +219,8 @@ def _failure_entry(attempt: Attempt, rows: Rows) -> Entry:
         at=attempt.at,
         tone="failed" if attempt.kind in ("permanent", "crash") else "attention",
         icon="failed" if attempt.kind in ("permanent", "crash") else "retry",
-        title=f"{FAILURE_KINDS.get(attempt.kind, attempt.kind)} (attempt {attempt.number}): {subject}",
-        text=attempt.error,
+        title=f"Attempt {attempt.number} failed. {FAILURE_KINDS.get(attempt.kind, attempt.kind)}.",
+        text=f"{subject}: {attempt.error}",
         summary=f"{attempt.error_class} in {attempt.consumer}",
         facts=(("took", f"{attempt.duration_ms} ms"),) if attempt.duration_ms is not None else (),
         trace=attempt.traceback,

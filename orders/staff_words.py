@@ -137,7 +137,7 @@ SENTENCES: dict[str, Words] = {
 
 class _Blank(dict[str, Any]):
     def __missing__(self, key: str) -> str:
-        return "–"
+        return "\N{EN DASH}"
 
 
 def plain_name(name: str) -> str:

@@ -13,6 +13,7 @@ from moneyed import get_currency
 
 register = template.Library()
 
+NOTHING = "\N{EN DASH}"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -27,19 +28,21 @@ def icon(name: str) -> SafeString:
 @register.simple_tag
 def pill(tone: str, word: str) -> SafeString:
     """A state: colour, shape and word together."""
-    return format_html('<span class="pill" data-tone="{}">{}{}</span>', tone, icon(tone), word)
+    return format_html('<span class="pill" data-tone="{}">{}<span>{}</span></span>', tone, icon(tone), word)
 
 
 @register.simple_tag
 def word(tone: str, text: str) -> SafeString:
     """A state inside running text or a table cell: shape and word without a background."""
-    return format_html('<span class="word" data-tone="{}">{}{}</span>', tone, icon(tone), text)
+    return format_html('<span class="word" data-tone="{}">{}<span>{}</span></span>', tone, icon(tone), text)
 
 
 @register.simple_tag
 def progress(percent: int, tone: str, label: str) -> SafeString:
     """How far something is, in percent."""
-    return format_html('<progress data-tone="{}" value="{}" max="100" aria-label="{}"></progress>', tone, percent, label)
+    return format_html(
+        '<progress data-tone="{}" value="{}" max="100" aria-label="{}"></progress>', tone, percent, label
+    )
 
 
 @register.simple_tag
@@ -72,9 +75,11 @@ def short(text: object) -> str:
 def ago(moment: datetime | None) -> str | SafeString:
     """A time relative to now, kept current by page.js, with the exact time on hover."""
     if moment is None:
-        return "–"
+        return NOTHING
     seconds = (timezone.now() - moment).total_seconds()
-    return format_html('<time datetime="{}" title="{}" data-relative>{}</time>', moment.isoformat(), exact(moment), rough(seconds))
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>', moment.isoformat(), exact(moment), rough(seconds)
+    )
 
 
 @register.filter
@@ -95,7 +100,7 @@ def exact(moment: datetime) -> str:
 def duration(span: timedelta | float | None) -> str:
     """A span of time (a timedelta, or seconds) with two telling figures: 340 ms, 4.2 s, 3 min 5 s, 2 h 10 min."""
     if span is None:
-        return "–"
+        return NOTHING
     seconds = span.total_seconds() if isinstance(span, timedelta) else float(span)
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"

@@ -45,7 +45,11 @@ function switchTheme() {
 const acts = {
   copy: (button) => copy(button),
   theme: switchTheme,
-  open: (button) => document.getElementById(button.dataset.target).showModal(),
+  open: (button) => {
+    const dialog = document.getElementById(button.dataset.target);
+    if (dialog) dialog.showModal();
+    else location.reload(); // the page was made when this could not be done yet
+  },
   close: (button) => button.closest("dialog").close(),
   dismiss: (button) => button.closest(".toast").remove(),
 };
@@ -79,5 +83,6 @@ document.addEventListener("mouseout", (event) => {
   }
 });
 
+document.querySelector("dialog[data-reopen]")?.showModal();
 setInterval(tick, 1000);
 tick();

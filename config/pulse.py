@@ -1,0 +1,384 @@
+"""What the pulse page shows: from the engine's small tables and roll-ups, and from closed hours kept in the cache."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from django.core.cache import cache
+from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models.functions import TruncMinute
+from django.urls import reverse
+from django.utils import timezone
+
+from config.charts import Chart, Point, chart
+from orders.models import Order
+from orders.staff_words import SAGA, plain_name
+from outbox import stats
+from outbox.models import Delivery, Rollup, Saga
+from payments.models import PaymentOperation
+
+HOUR = timedelta(hours=1)
+LATE = 30.0
+"""Seconds that a message may be due before its queue is called late."""
+WORKER_SILENCE = 15.0
+"""Seconds without news after which a worker counts as lost."""
+OPEN_ORDERS = Q(status__in=("placed", "confirmed", "cancelling", "on_hold"))
+STUCK = ("forward_stuck", "compensation_stuck")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that staff should know before anything else."""
+
+    key: str
+    tone: str
+    title: str
+    text: str
+    since: datetime | None = None
+    href: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Money of today in one currency."""
+
+    currency: str
+    authorised: Decimal
+    captured: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One consumer's queue; done and failed count the last hour. `oldest` is in seconds."""
+
+    consumer: str
+    label: str
+    ready: int
+    later: int
+    oldest: float | None
+    done: int
+    failed: int
+    tone: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Dead letters that died of the same cause."""
+
+    fingerprint: str
+    consumer: str
+    error: str
+    count: int
+    latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A thing of which there are few (a breaker, a worker, sagas in one state), in words."""
+
+    name: str
+    note: str
+    tone: str
+    word: str
+    since: datetime | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Everything on the page."""
+
+    notices: Sequence[Notice]
+    orders_today: int
+    orders_hour: int
+    in_progress: int
+    oldest_open: datetime | None
+    dead: int
+    stuck: int
+    money: Sequence[Taken]
+    orders_chart: Chart
+    latency_chart: Chart
+    queues: Sequence[Queue]
+    causes: Sequence[Cause]
+    breakers: Sequence[State]
+    sagas: Sequence[State]
+    workers: Sequence[State]
+
+    @property
+    def attention(self) -> int:
+        """How many things wait for a person."""
+        return self.dead + self.stuck
+
+    @property
+    def depth(self) -> int:
+        """Messages that wait or are in work."""
+        return sum(queue.ready + queue.later for queue in self.queues)
+
+
+def take_pulse() -> Pulse:
+    """Read the page's figures, as they are now."""
+    now = timezone.now()
+    per_minute = _orders_per_minute(now)
+    hour = stats.minutes(60)
+    depths = stats.queue_depth()
+    breakers = stats.breakers()
+    workers = stats.workers()
+    open_orders = Order.objects.filter(OPEN_ORDERS).aggregate(n=Count("id"), oldest=Min("placed_at"))
+    stuck = Saga.objects.filter(status__in=STUCK).count()
+    dead = sum(depth.dead for depth in depths)
+    return Pulse(
+        notices=_notices(breakers, workers, depths, dead=dead, stuck=stuck),
+        orders_today=_orders_today(now),
+        orders_hour=sum(per_minute.values()),
+        in_progress=open_orders["n"],
+        oldest_open=open_orders["oldest"],
+        dead=dead,
+        stuck=stuck,
+        money=_money_today(now),
+        orders_chart=orders_chart(per_minute),
+        latency_chart=latency_chart(hour),
+        queues=_queues(depths),
+        causes=_causes() if dead else [],
+        breakers=[_breaker(view) for view in breakers],
+        sagas=_sagas(),
+        workers=[_worker(view, now) for view in workers],
+    )
+
+
+# Orders and money
+
+
+def _orders_per_minute(now: datetime) -> dict[datetime, int]:
+    first = now.replace(second=0, microsecond=0) - timedelta(minutes=59)
+    counted = dict(
+        Order.objects.filter(placed_at__gte=first)
+        .annotate(minute=TruncMinute("placed_at"))
+        .order_by()
+        .values_list("minute")
+        .annotate(n=Count("id"))
+    )
+    return {minute: counted.get(minute, 0) for minute in (first + timedelta(minutes=n) for n in range(60))}
+
+
+def _orders_today(now: datetime) -> int:
+    def count(low: datetime, high: datetime) -> int:
+        return Order.objects.filter(placed_at__gte=low, placed_at__lt=high).count()
+
+    return sum(_by_hour("orders", now, keep=26 * 3600, read=count))
+
+
+def _money_today(now: datetime) -> list[Taken]:
+    def moved(low: datetime, high: datetime) -> list[tuple[str, str, Decimal]]:
+        return list(
+            PaymentOperation.objects.filter(
+                status="succeeded", kind__in=("authorise", "capture"), requested_at__gte=low, requested_at__lt=high
+            )
+            .order_by()
+            .values_list("payment__currency", "kind")
+            .annotate(total=Sum("settled_amount"))
+        )
+
+    sums: dict[str, dict[str, Decimal]] = {}
+    for rows in _by_hour("money", now, keep=600, read=moved):
+        for currency, kind, total in rows:
+            of = sums.setdefault(currency, {"authorise": Decimal(0), "capture": Decimal(0)})
+            of[kind] += total
+    return [Taken(currency, of["authorise"], of["capture"]) for currency, of in sorted(sums.items())]
+
+
+def _by_hour(name: str, now: datetime, *, keep: int, read: Callable[[datetime, datetime], T]) -> list[T]:
+    """Return what `read` answers for each hour of today; the answer for an hour long past is kept `keep` seconds."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    answers: list[T] = []
+    low = midnight
+    while low <= now:
+        high = low + HOUR
+        closed = now - high > timedelta(minutes=5)
+        key = f"pulse:{name}:{low:%Y%m%d%H}"
+        answer = cache.get(key) if closed else None
+        if answer is None:
+            answer = read(low, high)
+            if closed:
+                cache.set(key, answer, keep)
+        answers.append(answer)
+        low = high
+    return answers
+
+
+# Charts
+
+
+def orders_chart(per_minute: dict[datetime, int]) -> Chart:
+    """Return the chart of orders placed in each minute."""
+    points = [
+        Point(minute, (float(count),), f"{minute:%H:%M}: {count} order{'' if count == 1 else 's'}")
+        for minute, count in per_minute.items()
+    ]
+    total = sum(per_minute.values())
+    rest = f"{total:,} orders in the last hour." if total else "No orders in the last hour."
+    return chart("Orders per minute", "orders", ("Orders",), points, rest=rest, least=5)
+
+
+def latency_chart(minutes: Sequence[stats.Minute]) -> Chart:
+    """Return the chart of the time from a message's commit to its effect."""
+    points = [_latency_point(minute) for minute in minutes]
+    buckets: dict[float, int] = {}
+    for minute in minutes:
+        for bound, count in minute.buckets.items():
+            buckets[bound] = buckets.get(bound, 0) + count
+    half, most = stats.percentile_ms(buckets, 0.5), stats.percentile_ms(buckets, 0.95)
+    rest = f"Half {_bound(half)}, 95 of 100 {_bound(most)}." if buckets else "No message in the last hour."
+    return chart(
+        "From commit to effect", "milliseconds", ("95 of 100 within", "half within"), points, rest=rest, least=20
+    )
+
+
+def _latency_point(minute: stats.Minute) -> Point:
+    half, most = minute.percentile_ms(0.5), minute.percentile_ms(0.95)
+    if half is None or most is None or not minute.done:
+        return Point(minute.at, (None, None), f"{minute.at:%H:%M}: no message")
+    words = f"{minute.at:%H:%M}: half {_bound(half)}, 95 of 100 {_bound(most)}, {minute.done} messages"
+    return Point(minute.at, (_drawn(most), _drawn(half)), words)
+
+
+def _drawn(bound: float) -> float:
+    return min(bound, stats.LATENCY_BOUNDS_MS[-1])
+
+
+def _bound(bound: float | None) -> str:
+    if bound is None or bound > stats.LATENCY_BOUNDS_MS[-1]:
+        return f"over {stats.LATENCY_BOUNDS_MS[-1] // 1000} s"
+    return f"within {bound:g} ms" if bound < 1000 else f"within {bound / 1000:g} s"
+
+
+# Queues, failures, the outside, sagas, workers
+
+
+def _queues(depths: Sequence[stats.QueueDepth]) -> list[Queue]:
+    done = _done_and_failed()
+    waiting = {depth.consumer: depth for depth in depths}
+    return [_queue(name, waiting.get(name), *done.get(name, (0, 0))) for name in sorted({*done, *waiting})]
+
+
+def _done_and_failed() -> dict[str, tuple[int, int]]:
+    rows = (
+        Rollup.objects.filter(minute__gte=timezone.now() - HOUR)
+        .order_by()
+        .values_list("consumer")
+        .annotate(
+            done=Sum("value", filter=Q(measure__startswith="le_"), default=0),
+            failed=Sum("value", filter=Q(measure="failed"), default=0),
+        )
+    )
+    return {consumer: (int(done), int(failed)) for consumer, done, failed in rows}
+
+
+def _queue(consumer: str, depth: stats.QueueDepth | None, done: int, failed: int) -> Queue:
+    if depth is None:
+        return Queue(consumer, plain_name(consumer), 0, 0, None, done, failed, "done", "Flowing")
+    late = depth.oldest_seconds > LATE
+    tone, word = "done", "Flowing"
+    if depth.dead or depth.parked:
+        tone, word = "failed", f"{depth.dead + depth.parked} given up"
+    elif late:
+        tone, word = "attention", "Late"
+    elif depth.scheduled or depth.leased or depth.ready:
+        tone, word = "progress", "Working"
+    oldest = depth.oldest_seconds or None
+    later = depth.scheduled + depth.leased
+    return Queue(consumer, plain_name(consumer), depth.ready, later, oldest, done, failed, tone, word)
+
+
+def _causes() -> list[Cause]:
+    groups = (
+        Delivery.objects.filter(state="dead")
+        .values("fingerprint", "consumer")
+        .annotate(n=Count("id"), latest=Max("died_at"), error=Max("last_error"))
+        .order_by("-latest")[:8]
+    )
+    return [Cause(g["fingerprint"], g["consumer"], g["error"], g["n"], g["latest"]) for g in groups]
+
+
+def _breaker(view: stats.BreakerView) -> State:
+    if view.state == "closed" and view.throttled_until:
+        return State(view.destination, _waits(view), "attention", "Slowed down", view.changed_at)
+    tone, word = {"closed": ("done", "Answering"), "half_open": ("attention", "Being tried")}.get(
+        view.state, ("failed", "Not answering")
+    )
+    return State(view.destination, _waits(view), tone, word, view.changed_at)
+
+
+def _waits(view: stats.BreakerView) -> str:
+    return f"{view.waiting:,} wait" if view.waiting else "nothing waits"
+
+
+def _sagas() -> list[State]:
+    rows = (
+        Saga.objects.exclude(status__in=("completed", "compensated"))
+        .values_list("definition", "status")
+        .annotate(n=Count("id"))
+        .order_by("definition", "status")
+    )
+    return [
+        State(plain_name(definition), "", SAGA[status].tone, SAGA[status].word, count=count)
+        for definition, status, count in rows
+    ]
+
+
+def _worker(view: stats.WorkerView, now: datetime) -> State:
+    seen = now - timedelta(seconds=view.seen_seconds)
+    name = f"{view.host} / {view.pid}"
+    if view.seen_seconds > WORKER_SILENCE:
+        return State(name, "no news; its work is taken over", "attention", "Silent", seen)
+    if view.in_hand:
+        return State(name, view.consumer, "progress", "Working", seen)
+    return State(name, "waits for messages", "done", "Ready", seen)
+
+
+# What to say first
+
+
+def _notices(
+    breakers: Sequence[stats.BreakerView],
+    workers: Sequence[stats.WorkerView],
+    depths: Sequence[stats.QueueDepth],
+    *,
+    dead: int,
+    stuck: int,
+) -> list[Notice]:
+    notices = [_outage(view) for view in breakers if view.state != "closed"]
+    if not any(view.seen_seconds <= WORKER_SILENCE for view in workers):
+        waiting = sum(depth.ready for depth in depths)
+        text = f"Orders are accepted as usual; {waiting:,} messages wait until a worker starts."
+        notices.append(Notice("workers", "failed", "No worker is running.", text))
+    elif late := [depth for depth in depths if depth.oldest_seconds > LATE and depth.ready]:
+        text = "They are worked off in order; more workers would shorten the wait."
+        notices.append(Notice("late", "attention", f"{len(late)} queues are late.", text))
+    if dead:
+        title = f"{dead:,} message{' was' if dead == 1 else 's were'} given up."
+        text = "Read the cause, mend it, then retry or discard."
+        notices.append(Notice("dead", "attention", title, text, None, dead_letters_href(), "Open the dead letters"))
+    if stuck:
+        title = f"{stuck:,} saga{' is' if stuck == 1 else 's are'} stuck."
+        href = f"{reverse('admin:outbox_saga_changelist')}?status__in={','.join(STUCK)}"
+        notices.append(Notice("stuck", "attention", title, "An operator must decide.", None, href, "Open the sagas"))
+    return notices
+
+
+def _outage(view: stats.BreakerView) -> Notice:
+    trying = "one call at a time is let through to try it" if view.state == "half_open" else "it is tried by itself"
+    text = f"Orders are still accepted; {view.waiting:,} messages wait, and go on when it is back; {trying}."
+    return Notice(
+        f"breaker-{view.destination}", "failed", f"“{view.destination}” does not answer.", text, view.changed_at
+    )
+
+
+def dead_letters_href() -> str:
+    """Return the address of the operators' list of dead letters."""
+    return reverse("admin:outbox_deadletter_changelist")

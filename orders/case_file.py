@@ -1,0 +1,295 @@
+"""One order's page: everything that is known about it, read in a bounded number of statements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from fulfillment import facade as fulfillment
+from orders.models import Order, OrderLine
+from orders.public_ids import SHIPMENT, public_id
+from orders.sagas import PLACE_ORDER
+from orders.selectors import progress_of_orders
+from orders.serializers import Progress
+from orders.staff_selectors import FINAL, href_of, now_of, state_of
+from orders.staff_story import Entry, Node, Rows, Spent, spent_of, story_of, tree_of
+from orders.staff_words import GOODS, STEP, Words, method_of, plain_name
+from orders.staff_words import PAYMENT as PAYMENT_WORDS
+from orders.staff_words import SHIPMENT as SHIPMENT_WORDS
+from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus, Route
+from outbox.consumers import all_consumers
+from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt, Saga
+from outbox.sagas.progress import Progress as SagaProgress
+from outbox.sagas.progress import StepProgress, progress_of
+from payments import facade as payments
+
+MOST_MESSAGES = 500
+"""Messages shown on one page; an order has some dozens."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One step of a saga."""
+
+    label: str
+    tone: str
+    words: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A saga on the page. The order's own has no title."""
+
+    title: str
+    steps: Sequence[StepLine]
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyBox:
+    """The money of the order."""
+
+    tone: str
+    word: str
+    note: str
+    authorised: Decimal
+    captured: Decimal
+    refunded: Decimal
+    method: str
+    provider_reference: str
+
+    @property
+    def balance(self) -> Decimal:
+        """What was taken and not paid back."""
+        return self.captured - self.refunded
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One shipment."""
+
+    id: str
+    warehouse: str
+    tone: str
+    word: str
+    tracking: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps the order from going on, and where it can be mended."""
+
+    tone: str
+    title: str
+    text: str
+    href: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """Everything on the page."""
+
+    id: str
+    href: str
+    status: str
+    version: int
+    customer: str
+    customer_href: str
+    email: str
+    reference: str
+    tone: str
+    word: str
+    now: str
+    next_attempt_at: datetime | None
+    open: bool
+    problem: Problem | None
+    tracks: Sequence[Track]
+    spent: Spent
+    story: Sequence[Entry]
+    tree: Sequence[Node]
+    message_count: int
+    lines: Sequence[OrderLine]
+    total: Decimal
+    currency: str
+    money: MoneyBox
+    goods: Words
+    shipments: Sequence[Parcel]
+    address: Sequence[str]
+    placed_at: datetime
+    route: str
+    correlation_id: UUID
+    metadata: Sequence[tuple[str, str]]
+
+
+def case_file(order: Order) -> CaseFile:
+    """Return the page of `order`, as it is now."""
+    now = timezone.now()
+    progress = progress_of_orders([order])[order.id]
+    paid = payments.payments_of(order.id)
+    parcels = fulfillment.shipments_of(order.id)
+    sagas = list(Saga.objects.filter(key=order.id).order_by("started_at").prefetch_related("steps"))
+    things = [order.id, *(payment.id for payment in paid), *(parcel.id for parcel in parcels)]
+    rows = _rows(order, sagas, things, now)
+    final = order.status in FINAL
+    end = max([order.updated_at, *(receipt.finished_at for receipt in rows.receipts)]) if final else now
+    words = state_of(order, progress)
+    return CaseFile(
+        id=order.public_id,
+        href=href_of(order),
+        status=order.status,
+        version=order.version,
+        customer=order.customer.name,
+        customer_href=f"{reverse('staff:orders')}?q={order.customer.public_id}",
+        email=order.customer.email,
+        reference=order.reference or "",
+        tone=words.tone,
+        word=words.word,
+        now=now_of(order, progress),
+        next_attempt_at=progress.next_attempt_at,
+        open=not final,
+        problem=_problem(order, rows, sagas),
+        tracks=_tracks(progress, sagas),
+        spent=spent_of(rows, start=order.placed_at, end=max(end, order.placed_at)),
+        story=story_of(rows, placed_at=order.placed_at, placed_by=order.customer.name),
+        tree=tree_of(rows),
+        message_count=len(rows.messages),
+        lines=list(order.lines.all()),
+        total=order.total,
+        currency=order.currency,
+        money=_money(order, paid),
+        goods=GOODS[FulfillmentStatus(order.fulfillment_status)],
+        shipments=[_parcel(parcel) for parcel in parcels],
+        address=_address(order.shipping_address),
+        placed_at=order.placed_at,
+        route=Route(order.route).label,
+        correlation_id=order.correlation_id,
+        metadata=[(str(key), str(value)) for key, value in order.metadata.items()],
+    )
+
+
+def _rows(order: Order, sagas: Sequence[Saga], things: Sequence[UUID], now: datetime) -> Rows:
+    """Read what the engine knows: by the conversations the order was part of, and by the things it consists of."""
+    conversations = {order.correlation_id, *(saga.correlation_id for saga in sagas)}
+    about = Q(correlation_id__in=conversations) | Q(aggregate_id__in=things)
+    messages = list(Message.objects.filter(about).order_by("id")[:MOST_MESSAGES])
+    ids = [message.id for message in messages]
+    return Rows(
+        now=now,
+        messages=messages,
+        receipts=list(Receipt.objects.filter(message_id__in=ids).order_by("finished_at")),
+        attempts=list(Attempt.objects.filter(message_id__in=ids).order_by("id")),
+        deliveries=list(Delivery.objects.filter(message_id__in=ids).order_by("id")),
+        audit=list(AuditEntry.objects.filter(subject=order.public_id).order_by("id")),
+        external=frozenset(consumer.name for consumer in all_consumers() if consumer.external),
+    )
+
+
+def _tracks(progress: Progress, sagas: Sequence[Saga]) -> list[Track]:
+    own = [_step(step.label, step.status, step.finished_at, step.attempts) for step in progress.steps]
+    others = [saga for saga in sagas if saga.definition != PLACE_ORDER.name]
+    return [Track("", own), *(_track(saga, progress_of(saga)) for saga in others)]
+
+
+def _track(saga: Saga, progress: SagaProgress) -> Track:
+    return Track(plain_name(saga.definition), [_saga_step(step) for step in progress.steps])
+
+
+def _saga_step(step: StepProgress) -> StepLine:
+    return _step(step.label, step.status, step.finished_at, step.attempts)
+
+
+def _step(label: str, status: str, finished_at: datetime | None, attempts: int) -> StepLine:
+    words = STEP[status]
+    said = f"{words.word} {finished_at:%H:%M:%S}" if finished_at else words.word
+    if status in ("running", "waiting") and attempts > 1:
+        said = f"{words.word}, try {attempts}"
+    return StepLine(label, words.tone, said, status in ("running", "waiting", "compensating", "needs_attention"))
+
+
+def _money(order: Order, paid: Sequence[payments.PaymentView]) -> MoneyBox:
+    words = PAYMENT_WORDS[PaymentStatus(order.payment_status)]
+    last = paid[-1] if paid else None
+    return MoneyBox(
+        tone=words.tone,
+        word=words.word,
+        note=last.decline_reason if last else "",
+        authorised=sum((payment.authorised_amount for payment in paid), Decimal(0)),
+        captured=sum((payment.captured_amount for payment in paid), Decimal(0)),
+        refunded=sum((payment.refunded_amount for payment in paid), Decimal(0)),
+        method=method_of(order.payment_method),
+        provider_reference=(last.provider_reference if last else None) or "",
+    )
+
+
+def _parcel(shipment: fulfillment.ShipmentView) -> Parcel:
+    words = SHIPMENT_WORDS[shipment.status]
+    return Parcel(
+        public_id(SHIPMENT, shipment.id),
+        shipment.warehouse,
+        words.tone,
+        words.word,
+        shipment.tracking_number,
+        shipment.failure_reason,
+    )
+
+
+def _address(address: dict[str, str | None]) -> list[str]:
+    town = " ".join(filter(None, [address.get("postal_code"), address.get("city")]))
+    parts = [address.get("name"), address.get("line1"), address.get("line2"), town]
+    return [part for part in [*parts, address.get("region"), address.get("country")] if part]
+
+
+def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
+    for delivery in rows.deliveries:
+        if delivery.state == "dead":
+            href = reverse("admin:outbox_deadletter_change", args=[delivery.id])
+            title = f"“{delivery.consumer}” gave up after {delivery.attempts} attempts."
+            return Problem("attention", title, delivery.last_error, href, "Retry or discard it in the console")
+    for saga in sagas:
+        if saga.status in ("forward_stuck", "compensation_stuck"):
+            href = reverse("admin:outbox_saga_change", args=[saga.id])
+            return Problem("attention", "The order is stuck.", saga.reason, href, "Decide in the console")
+    if order.payment_status == PaymentStatus.REQUIRES_ACTION and order.status == OrderStatus.PLACED:
+        text = "The customer's bank asks for a confirmation. The order goes on when the customer gives it."
+        return Problem("attention", "The customer must confirm the payment.", text, "", "")
+    return None
+
+
+def cancel_refusal(order: Order) -> str:
+    """Return why the order's state does not allow cancelling; an empty string when it may be tried."""
+    match order.status:
+        case OrderStatus.COMPLETED:
+            return "It is completed; the goods would have to come back as a return."
+        case OrderStatus.REJECTED:
+            return "It was rejected; there is nothing to cancel."
+        case OrderStatus.CANCELLING | OrderStatus.CANCELLED:
+            return "It is being cancelled already." if order.status == OrderStatus.CANCELLING else "It is cancelled."
+    if order.fulfillment_status in (
+        FulfillmentStatus.PARTIALLY_SHIPPED,
+        FulfillmentStatus.SHIPPED,
+        FulfillmentStatus.DELIVERED,
+    ):
+        return "A parcel is on its way; the goods would have to come back as a return."
+    return ""
+
+
+def cancel_plan(file: CaseFile) -> list[str]:
+    """Return what cancelling the order would do, as it is now."""
+    pieces = sum(line.quantity for line in file.lines)
+    plan = ["No further step of the order is started."]
+    if live := [parcel for parcel in file.shipments if parcel.word not in ("Voided", "Refused by the carrier")]:
+        plan.append(f"{len(live)} parcel{'s' if len(live) > 1 else ''} called off at the carrier.")
+    if file.money.captured:
+        plan.append("The captured money is paid back.")
+    else:
+        plan.append("The payment is stopped or its hold lifted; nothing is charged.")
+    plan.append(f"{pieces} piece{'s go' if pieces > 1 else ' goes'} back into stock.")
+    plan.append("If a parcel is collected before it can be called off, the order goes on and the page says so.")
+    return plan

@@ -1,0 +1,113 @@
+"""The staff's door to orders: translate, call one service, translate back."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from orders.case_file import cancel_plan, cancel_refusal, case_file
+from orders.errors import InvalidCursor, NotFound, OrderNotCancellable, ValidationFailed, VersionConflict
+from orders.forms import CancellationForm
+from orders.models import Order
+from orders.public_ids import ORDER, parse_public_id
+from orders.services import cancel_order
+from orders.staff_access import CANCEL, staff_only, why_not
+from orders.staff_selectors import FILTERS, NEWEST, chips, find_orders, href_of, rows_of
+from outbox import audit
+from outbox.publishing import unit_of_work
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+@staff_only
+def order_list(request: HttpRequest) -> HttpResponse:
+    """Show the orders that are searched for, newest first."""
+    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:120]
+    show = request.GET.get("show", "")
+    try:
+        page = NEWEST.page(request, find_orders(query, show), request.path)
+    except (InvalidCursor, ValidationFailed):
+        return redirect("staff:orders")
+    context = {
+        "here": "orders",
+        "query": query,
+        "chip": show if show in FILTERS else "",
+        "chips": chips(query, show),
+        "rows": rows_of(page.rows),
+        "older": page.next,
+        "newer": page.previous,
+    }
+    return render(request, _template(request, "staff/orders/list"), context)
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+@staff_only
+def order_detail(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Show one order's case file."""
+    order = _order(public_id)
+    return render(request, _template(request, "staff/orders/detail"), _context(request, order, CancellationForm()))
+
+
+@require_POST
+@staff_only
+def cancellation(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Cancel an order for a reason."""
+    if why_not(request.user, CANCEL):
+        raise PermissionDenied("This account may not cancel orders.")
+    order = _order(public_id)
+    form = CancellationForm(request.POST)
+    if not form.is_valid():
+        return render(request, "staff/orders/detail.html", _context(request, order, form), status=422)
+    tone, text = _cancel(order, form.cleaned_data)
+    messages.info(request, text, extra_tags=tone)
+    return redirect(href_of(order))
+
+
+def _cancel(order: Order, wish: dict[str, Any]) -> tuple[str, str]:
+    """Return how it went: a tone and a sentence."""
+    try:
+        with unit_of_work():
+            cancel_order(
+                within=Order.objects.all(),
+                order_id=order.id,
+                reason=wish["reason"],
+                expected_version=wish["version"],
+            )
+            audit.record("orders.cancel_order", order.public_id, reason=wish["reason"], before={"status": order.status})
+    except VersionConflict:
+        return "attention", "Somebody changed the order while you were looking. Nothing was done: read it again first."
+    except OrderNotCancellable as refusal:
+        return "attention", f"Not cancelled. {refusal}"
+    except NotFound as error:
+        raise Http404 from error
+    return "done", "Cancelling began. This page follows it; the customer sees your reason."
+
+
+def _order(public_id: str) -> Order:
+    order_id = parse_public_id(ORDER, public_id)
+    order = Order.objects.select_related("customer").prefetch_related("lines").filter(id=order_id).first()
+    if order is None:
+        raise Http404("There is no such order.")
+    return order
+
+
+def _context(request: HttpRequest, order: Order, form: CancellationForm) -> dict[str, Any]:
+    file = case_file(order)
+    return {
+        "here": "orders",
+        "order": file,
+        "tab": "messages" if request.GET.get("tab") == "messages" else "story",
+        "cancel_refusal": cancel_refusal(order) or why_not(request.user, CANCEL),
+        "cancel_plan": cancel_plan(file),
+        "cancel_form": form,
+    }
+
+
+def _template(request: HttpRequest, name: str) -> str:
+    """Return the page, or only its body when the page refreshes itself."""
+    return f"{name}_body.html" if request.headers.get("HX-Request") else f"{name}.html"
