@@ -1,9 +1,141 @@
-"""How the admin looks: the same calm palette as the staff pages."""
+"""How the admin looks and what its sidebar holds: the same calm palette and words as the staff's pages."""
 
 from typing import Any
 
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+
+Item = tuple[str, str, str]
+"""A title, an icon of Material Symbols, and `app_model`."""
+
+SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
+    (
+        "Needs a person",
+        (
+            ("Dead letters", "report", "outbox_deadletter"),
+            ("Sagas", "account_tree", "outbox_saga"),
+            ("Breakers", "electrical_services", "outbox_breaker"),
+        ),
+    ),
+    (
+        "Messages",
+        (
+            ("Messages", "mail", "outbox_message"),
+            ("Deliveries", "local_shipping", "outbox_delivery"),
+            ("Attempts", "history", "outbox_attempt"),
+            ("Receipts", "task_alt", "outbox_receipt"),
+            ("Workers", "engineering", "outbox_worker"),
+            ("Audit", "policy", "outbox_auditentry"),
+        ),
+    ),
+    (
+        "Orders",
+        (
+            ("Orders", "receipt_long", "orders_order"),
+            ("Customers", "group", "orders_customer"),
+            ("Products", "inventory_2", "orders_product"),
+        ),
+    ),
+    (
+        "Money",
+        (
+            ("Payments", "payments", "payments_payment"),
+            ("Operations", "swap_horiz", "payments_paymentoperation"),
+            ("Provider callbacks", "call_received", "payments_providerevent"),
+        ),
+    ),
+    (
+        "Goods",
+        (
+            ("Stock", "warehouse", "fulfillment_stockitem"),
+            ("Movements", "sync_alt", "fulfillment_stockmovement"),
+            ("Consignments", "deployed_code", "fulfillment_consignment"),
+            ("Reservations", "bookmark", "fulfillment_reservation"),
+            ("Shipments", "package_2", "fulfillment_shipment"),
+            ("Carrier callbacks", "call_received", "fulfillment_carriercallback"),
+        ),
+    ),
+    (
+        "People",
+        (
+            ("Staff", "badge", "auth_user"),
+            ("Roles", "shield_person", "auth_group"),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar: what the person may see, in the order in which they need it."""
+    staff = [
+        {"title": "Pulse", "icon": "monitoring", "link": reverse("staff:pulse")},
+        {"title": "Order pages", "icon": "list_alt", "link": reverse("staff:orders")},
+    ]
+    sections = [(title, [_item(item) for item in items if _may_see(request, item[2])]) for title, items in SECTIONS]
+    groups = [{"title": title, "separator": True, "items": items} for title, items in sections if items]
+    return [{"title": "Staff pages", "items": staff}, *groups]
+
+
+def _item(item: Item) -> dict[str, Any]:
+    title, icon, model = item
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")}
+
+
+def _may_see(request: HttpRequest, model: str) -> bool:
+    app, _, name = model.partition("_")
+    try:
+        reverse(f"admin:{model}_changelist")
+    except NoReverseMatch:  # not every model has an admin page
+        return False
+    return request.user.has_perm(f"{app}.view_{name}") or request.user.has_perm(f"{app}.change_{name}")
+
+
+def _style(_request: HttpRequest) -> str:
+    return static("tandem/admin.css")
+
+
+def _favicon(_request: HttpRequest) -> str:
+    return static("tandem/favicon.svg")
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Tandem",
-    "SITE_HEADER": "Tandem console",
+    "SITE_HEADER": "Tandem",
+    "SITE_SUBHEADER": "Console",
     "SITE_URL": "/staff/",
+    "SITE_ICON": _favicon,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _favicon}],
+    "SHOW_BACK_BUTTON": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [_style],
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": navigation},
+    "COLORS": {
+        "base": {
+            "50": "#f8f8f6",
+            "100": "#f2f2ef",
+            "200": "#e5e4df",
+            "300": "#cfceca",
+            "400": "#92959c",
+            "500": "#6b6d72",
+            "600": "#55575c",
+            "700": "#3a3c41",
+            "800": "#2b2d32",
+            "900": "#1a1b1e",
+            "950": "#121315",
+        },
+        "primary": {
+            "50": "#f5f3fe",
+            "100": "#ebe7fc",
+            "200": "#d9d2fa",
+            "300": "#bfb2f6",
+            "400": "#9b86ee",
+            "500": "#7459e0",
+            "600": "#5b3fd6",
+            "700": "#4b31b6",
+            "800": "#3d2993",
+            "900": "#31227a",
+            "950": "#1e1450",
+        },
+    },
 }
