@@ -68,13 +68,16 @@ class CallbackSender:
                 await self._wait()
 
     def _due(self) -> list[Row]:
+        """At most one callback of each stream that has none under way."""
         rows = self._store.rows(
-            "SELECT *, min(sequence) FROM callback WHERE state = 'pending' AND due_at <= ? GROUP BY stream"
-            " ORDER BY sequence LIMIT ?",
+            "SELECT * FROM callback WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, sequence LIMIT ?",
             *(time.time(), 4 * STREAMS_AT_ONCE),
         )
-        free = [row for row in rows if row["stream"] not in self._busy]
-        return free[: STREAMS_AT_ONCE - len(self._busy)]
+        first: dict[str, Row] = {}
+        for row in rows:
+            if row["stream"] not in self._busy:
+                first.setdefault(row["stream"], row)
+        return list(first.values())[: STREAMS_AT_ONCE - len(self._busy)]
 
     async def _wait(self) -> None:
         row = self._store.row(

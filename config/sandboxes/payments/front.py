@@ -4,6 +4,7 @@ Every change of one intent happens under that intent's lock: look, decide, tell 
 """
 
 import asyncio
+import json
 from sqlite3 import Row
 from weakref import WeakValueDictionary
 
@@ -53,14 +54,15 @@ class Front:
 
     async def update(self, intent: str, call: Call) -> Document:
         async with self._lock(intent):
-            await self._look(intent)
+            raw = await self._current(intent)
             if pairs := call.only("metadata"):
-                await self._tell(f"/v1/payment_intents/{intent}", pairs)
-            return self._show(await self._look(intent), call)
+                self._records.begin(intent)
+                raw = self._settle(await self._tell(f"/v1/payment_intents/{intent}", pairs))
+            return self._show(raw, call)
 
     async def confirm(self, intent: str, call: Call) -> Document:
         async with self._lock(intent):
-            raw = await self._look(intent)
+            raw = await self._current(intent)
             if not (call.resumed and raw["status"] != "requires_confirmation"):
                 raw = await self._confirm(raw, call)
             shown = self._show(raw, call)
@@ -74,6 +76,7 @@ class Front:
         untried = raw["status"] in ("requires_confirmation", "requires_payment_method") and not raw["latest_charge"]
         if untried and (method := call.get("payment_method")):
             pairs = [("payment_method", await self._methods.resolve(method))]
+            self._records.begin(intent)
             raw = await self._tell(f"/v1/payment_intents/{intent}", pairs)
         if raw["status"] != "requires_confirmation":
             raise errors.unexpected_state("confirmed", self._show(raw, call))
@@ -81,7 +84,7 @@ class Front:
         status, document = await self._provider.call("POST", f"/v1/payment_intents/{intent}/confirm")
         if status not in (200, 402):
             raise errors.of_provider(status, document)
-        return await self._settle(intent)
+        return self._settle(document if status == 200 else await self._look(intent))
 
     async def authenticate(self, intent: str, call: Call) -> Document:
         """The customer's side of 3-D Secure: `client_secret` and `success`."""
@@ -89,14 +92,14 @@ class Front:
             self._records.begin(str((await self._look(intent))["id"]))
             path = f"/v1/payment_intents/{intent}/_authenticate"
             status, document = await self._provider.call("POST", path, call.only("client_secret", "success"))
-            raw = await self._settle(intent)
+            raw = self._settle(await self._look(intent))
             if status not in (200, 402):
                 raise errors.of_provider(status, document)
             return self._show(raw, call)
 
     async def capture(self, intent: str, call: Call) -> Document:
         async with self._lock(intent):
-            raw = await self._look(intent)
+            raw = await self._current(intent)
             if call.resumed and raw["status"] == "succeeded":
                 return self._show(raw, call)
             if raw["status"] != "requires_capture":
@@ -109,25 +112,25 @@ class Front:
                 shown = self._show(raw, call)
                 raise errors.declined("generic_decline", shown, shown["latest_charge"])
             self._records.begin(intent, amount_to_capture=amount)
-            await self._tell(f"/v1/payment_intents/{intent}/capture", call.only("amount_to_capture"))
-            return self._show(await self._settle(intent), call)
+            raw = await self._tell(f"/v1/payment_intents/{intent}/capture", call.only("amount_to_capture"))
+            return self._show(self._settle(raw), call)
 
     async def cancel(self, intent: str, call: Call) -> Document:
         async with self._lock(intent):
-            raw = await self._look(intent)
+            raw = await self._current(intent)
             if call.resumed and raw["status"] == "canceled":
                 return self._show(raw, call)
             if raw["status"] not in CANCELLABLE:
                 raise errors.unexpected_state("canceled", self._show(raw, call))
             self._records.begin(intent, reason=call.get("cancellation_reason"))
-            await self._tell(f"/v1/payment_intents/{intent}/cancel", [])
-            return self._show(await self._settle(intent), call)
+            raw = await self._tell(f"/v1/payment_intents/{intent}/cancel", [])
+            return self._show(self._settle(raw), call)
 
     async def refund(self, call: Call) -> Document:
         amount = call.whole("amount")
         intent = self._refunded_intent(call)
         async with self._lock(intent):
-            await self._look(intent)
+            await self._current(intent)
             made = await self._recovered_refund(intent, call) if call.resumed else None
             if made is not None:
                 return made
@@ -138,7 +141,7 @@ class Front:
             raw = await self._tell("/v1/refunds", pairs)
             shown = shapes.refund(raw, payment, call.get("reason"))
             self._records.store_object(shown, kind="refund", parent=intent)
-            after = await self._settle(intent)
+            after = self._settle(await self._look(intent))
             self._announce_refund(after, payment)
             return shown
 
@@ -157,7 +160,7 @@ class Front:
         for intent in self._records.unsettled():
             async with self._lock(intent):
                 await self._keep_refunds(intent)
-                await self._settle(intent)
+                self._settle(await self._look(intent))
 
     def _refunded_intent(self, call: Call) -> str:
         if intent := call.get("payment_intent"):
@@ -207,6 +210,17 @@ class Front:
     def _lock(self, intent: str) -> asyncio.Lock:
         return self._locks.setdefault(intent, asyncio.Lock())
 
+    async def _current(self, intent: str) -> Document:
+        """The intent as it was last settled; when a change broke off, or it is not known, as the provider has it.
+
+        All changes go through the front, so what was settled is what the provider has, and one call less is made.
+        """
+        payment = self._records.payment(intent)
+        if payment is None or payment["unsettled"]:
+            return self._settle(await self._look(intent))
+        raw: Document = json.loads(payment["raw"])
+        return raw
+
     async def _look(self, intent: str) -> Document:
         """The intent as the provider has it; raises StripeError 404 for one that is not there."""
         status, raw = await self._provider.call("GET", f"/v1/payment_intents/{intent}")
@@ -218,10 +232,10 @@ class Front:
             self._records.keep_payment(raw)
         return raw
 
-    async def _settle(self, intent: str) -> Document:
-        """Look at the provider's result and remember it; announce a new status where the provider does not."""
+    def _settle(self, raw: Document) -> Document:
+        """Remember what the provider made of an intent; announce a new status where the provider does not."""
+        intent = str(raw["id"])
         before = self._known(intent)["status"]
-        raw = await self._look(intent)
         with self._store.transaction():
             self._records.keep_payment(raw)
             if raw["status"] == "canceled":

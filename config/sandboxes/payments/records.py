@@ -23,7 +23,7 @@ CREATE INDEX IF NOT EXISTS object_parent ON object (parent);
 CREATE TABLE IF NOT EXISTS payment (
     intent TEXT PRIMARY KEY, order_ref TEXT, amount INTEGER NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL,
     charge TEXT, authorised INTEGER NOT NULL DEFAULT 0, captured INTEGER NOT NULL DEFAULT 0,
-    amount_to_capture INTEGER, description TEXT, cancellation_reason TEXT, canceled_at INTEGER,
+    amount_to_capture INTEGER, raw TEXT NOT NULL, description TEXT, cancellation_reason TEXT, canceled_at INTEGER,
     unsettled INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS payment_charge ON payment (charge);
@@ -63,14 +63,14 @@ class Records:
         order = metadata.get("order") if isinstance(metadata, dict) else None
         authorised = raw["amount"] if charge.get("status") == "succeeded" else 0
         self._store.execute(
-            "INSERT INTO payment (intent, order_ref, amount, currency, status, description) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (intent) DO NOTHING",
+            "INSERT INTO payment (intent, order_ref, amount, currency, status, description, raw)"
+            " VALUES (?, ?, ?, ?, ?, ?, '') ON CONFLICT (intent) DO NOTHING",
             *(raw["id"], order, raw["amount"], str(raw["currency"]).upper(), raw["status"], description),
         )
         self._store.execute(
-            "UPDATE payment SET order_ref = ?, status = ?, charge = ?, authorised = ?, unsettled = 0,"
+            "UPDATE payment SET order_ref = ?, status = ?, charge = ?, authorised = ?, raw = ?, unsettled = 0,"
             " captured = CASE WHEN ? THEN coalesce(amount_to_capture, amount) ELSE 0 END WHERE intent = ?",
-            *(order, raw["status"], charge.get("id"), authorised),
+            *(order, raw["status"], charge.get("id"), authorised, json.dumps(raw)),
             *(bool(authorised and charge.get("captured")), raw["id"]),
         )
 
