@@ -118,6 +118,7 @@ class Server:
             with self.cluster.alone():
                 if self.cluster.is_last(users):
                     self.cluster.stop()
+                    self._dismiss_warden()
             os.close(users)
 
     def erase(self) -> None:
@@ -155,6 +156,13 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def _dismiss_warden(self) -> None:
+        """Nothing is left to watch. A warden that another process appointed finds that out by itself."""
+        if self._warden:
+            self._warden.kill()
+            self._warden.wait()
+            self._warden = None
 
     # --- starting -----------------------------------------------------------------------------------------------
 

@@ -1,13 +1,15 @@
 """`processes.json`: the name and pid of every process that runs."""
 
 import os
+import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from config.runtime.files import write_json
+from config.runtime.files import read_json, write_json
 
 ROLES = ("sentinel", "monitor", "pusher", "worker")
 REFRESH_SECONDS = 0.5
@@ -57,6 +59,32 @@ class ProcessList:
         return {**single, **numbered("worker", found["worker"])}
 
 
+def end_leftovers(path: Path) -> list[int]:
+    """Kill what a supervisor that was killed left behind, by the list it kept; returns the process groups killed.
+
+    A pid counts only if it is older than the list and in a group the list knows: others were recycled. The database
+    server is not a leftover: it serves whoever comes next.
+    """
+    if not path.exists():
+        return []
+    listed = {name: pid for name, pid in read_json(path).items() if name not in ("supervisor", "postgres")}
+    written = path.stat().st_mtime
+    groups = {group for pid in listed.values() if (group := group_of(pid)) and 0 < started(pid)[0] <= written}
+    ended = sorted(groups & set(listed.values()))
+    for group in ended:
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+    path.unlink()
+    return ended
+
+
+def group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def numbered(name: str, pids: list[int]) -> dict[str, int]:
     """`name-1`, `name-2`, … in the order the processes started."""
     return {f"{name}-{number}": pid for number, pid in enumerate(sorted(pids, key=started), start=1)}
@@ -72,8 +100,8 @@ def children(pid: int) -> list[int]:
 def in_group(pid: int, group: int) -> bool:
     """Whether `pid` lives in the process group of `group`: a recycled pid does not."""
     try:
-        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except (ProcessLookupError, psutil.Error):
+        return group_of(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
         return False
 
 

@@ -16,7 +16,7 @@ from config.runtime.files import DataDirectory, read_json, write_json
 from config.runtime.foreground import PYTHON, run
 from config.runtime.ports import is_free
 from config.runtime.postgres import Database, Server, database
-from config.runtime.processes import ProcessList
+from config.runtime.processes import ProcessList, end_leftovers
 from config.runtime.programs import programs
 from config.runtime.pulse import Pulse
 from config.runtime.supervisor import Supervisor
@@ -115,7 +115,9 @@ def forget(data: DataDirectory) -> None:
 
 
 def empty(data: DataDirectory) -> None:
-    """Remove what was true only while an earlier run lasted."""
+    """Remove what was true only while an earlier run lasted, processes that survived its end included."""
+    for group in end_leftovers(data.processes):
+        say(f"ended processes that an earlier run had left (group {group})")
     shutil.rmtree(data.run, ignore_errors=True)
     data.make()
 

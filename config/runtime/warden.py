@@ -14,6 +14,8 @@ from config.runtime.cluster import Cluster
 
 def watch(cluster: Cluster) -> None:
     """Return once the server has no user and is stopped, by whomever."""
+    if not cluster.users.exists():
+        return  # the whole place was deleted meanwhile
     users = cluster.open_users()
     stopped = False
     while not stopped:

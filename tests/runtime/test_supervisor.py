@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.runtime.files import ROOT, read_json
+from config.runtime.processes import end_leftovers
 from config.runtime.supervisor import Child, Program
 from tests.runtime.waiting import all_gone, eventually, is_alive, kill
 
@@ -145,6 +146,36 @@ def test_no_program_outlives_a_supervisor_killed_with_sigkill(start: Start, tmp_
     processes = eventually(lambda: listed(tmp_path, "one", "two"))
     supervisor.kill()
     eventually(lambda: all_gone([processes["one"], processes["two"]]), seconds=3)
+
+
+def test_the_next_start_ends_what_a_killed_supervisor_left_behind(start: Start, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fork = (
+        "import os, pathlib, sys, time\n"
+        "if os.fork() == 0:\n    pathlib.Path(sys.argv[1], f'worker-{os.getpid()}').touch()\n"
+        "time.sleep(1000)"
+    )
+    supervisor = start(program("cluster", fork, str(run)))
+    processes = eventually(lambda: listed(tmp_path, "cluster", "worker-1"))
+    supervisor.kill()
+    eventually(lambda: all_gone([processes["cluster"]]))
+    assert is_alive(processes["worker-1"])
+    assert end_leftovers(tmp_path / "processes.json") == [processes["cluster"]]
+    eventually(lambda: all_gone([processes["worker-1"]]))
+    assert end_leftovers(tmp_path / "processes.json") == []
+
+
+def test_a_recycled_pid_is_not_taken_for_a_leftover(tmp_path: Path) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", STAY], start_new_session=True)
+    path = tmp_path / "processes.json"
+    path.write_text(json.dumps({"web": stranger.pid, "web-1": stranger.pid}))
+    os.utime(path, (0, time.time() - 60))
+    try:
+        assert end_leftovers(path) == []
+        assert is_alive(stranger.pid)
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_output_nobody_reads_does_not_stop_the_supervisor(start: Start, tmp_path: Path) -> None:
