@@ -43,7 +43,7 @@ PROBLEMS = {
     for problem in (
         ProblemType(
             "malformed_request", 400, "The request cannot be read",
-            "The body is not JSON as RFC 8259 means it, is nested too deep, or a header is not written as it should be.",
+            "The body is not JSON by RFC 8259, is nested too deep, or a header is not written as it should be.",
             "Read `detail`, mend the request and send it again.",
         ),
         ProblemType(
@@ -88,7 +88,7 @@ PROBLEMS = {
         ),
         ProblemType(
             "insufficient_stock", 409, "There is not enough in stock",
-            "At least one line asks for more than can be promised. Nothing was reserved; `shortages` tells what is there.",
+            "A line asks for more than can be promised. Nothing was reserved; `shortages` tells what is there.",
             "Order less of what is short, or try again later. The same Idempotency-Key may be used again.",
         ),
         ProblemType(
@@ -228,9 +228,7 @@ def respond(kind: ProblemType, request: HttpRequest, detail: str = "", **members
         correlation_id=str(correlation_id) if correlation_id else None,
         **members,
     )
-    response = HttpResponse(
-        msgspec.json.encode(problem), status=kind.status, content_type="application/problem+json"
-    )
+    response = HttpResponse(msgspec.json.encode(problem), status=kind.status, content_type="application/problem+json")
     if kind.retry_after is not None:
         response["Retry-After"] = str(kind.retry_after)
     return response
@@ -247,9 +245,7 @@ def _members(error: BaseException) -> dict[str, Any]:
     if isinstance(error, orders.ValidationFailed):
         return {"errors": [Fault(pointer=e.pointer, code=e.code, detail=e.detail) for e in error.errors]}
     if isinstance(error, InsufficientStock):
-        shortages = [
-            ShortageObject(sku=s.sku, requested=s.requested, available=s.available) for s in error.shortages
-        ]
+        shortages = [ShortageObject(sku=s.sku, requested=s.requested, available=s.available) for s in error.shortages]
         return {"shortages": shortages}
     if isinstance(error, orders.TotalChanged):
         return {"total": money(error.actual, error.currency)}

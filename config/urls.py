@@ -1,8 +1,24 @@
 """The one map."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from config import api, views
+from fulfillment.urls import callback_urls as carrier_callback_urls
+from payments.urls import callback_urls as payment_callback_urls
 
 urlpatterns = [
+    path("api/v1/", include(api.api_urls)),
+    *api.docs_urls,
+    *payment_callback_urls,
+    *carrier_callback_urls,
+    path("", views.home),
+    path("staff/", include("config.staff_urls")),
+    path("admin/login/", RedirectView.as_view(pattern_name="staff:sign_in", query_string=True)),  # one way in for all
     path("admin/", admin.site.urls),
 ]
+
+handler400 = api.bad_request
+handler404 = api.page_not_found
+handler500 = api.server_error

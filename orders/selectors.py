@@ -54,7 +54,7 @@ def first_progress(order: Order) -> Progress:
 def progress_of_orders(orders: Sequence[Order]) -> dict[UUID, Progress]:
     """Return the progress of each order; the number of statements does not depend on how many there are."""
     ids = [order.id for order in orders]
-    sagas = Saga.objects.filter(definition=PLACE_ORDER.name, key__in=ids).prefetch_related("steps")
+    sagas = Saga.objects.filter(definition=PLACE_ORDER.name, key__in=ids)
     found = {saga.key: saga for saga in sagas}
     shaped = progress_of_many(list(found.values()))
     return {order.id: _progress(order, shaped[found[order.id].id]) for order in orders}
@@ -122,9 +122,9 @@ def timeline_of(order: Order) -> list[TimelineEntry]:
         *(payment.id for payment in payments.payments_of(order.id)),
         *(shipment.id for shipment in fulfillment.shipments_of(order.id)),
     ]
-    happened = Transition.objects.filter(
-        entity_id__in=ids, machine__in=["order", "payment", "shipment"]
-    ).order_by("at", "id")
+    happened = Transition.objects.filter(entity_id__in=ids, machine__in=["order", "payment", "shipment"]).order_by(
+        "at", "id"
+    )
     return [_told(row, order) for row in happened]
 
 
@@ -139,4 +139,3 @@ def _told(row: Transition, order: Order) -> TimelineEntry:
 
 def _ends(state: str) -> bool:
     return ORDER.is_final(state) or state == OrderStatus.CANCELLING
-

@@ -5,7 +5,8 @@ The types are encoded by msgspec and are the source of the OpenAPI document's sc
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from decimal import Decimal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -17,8 +18,6 @@ from orders.pricing import plain
 from orders.public_ids import ORDER, PAYMENT, SHIPMENT, public_id
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 from payments.facade import PaymentView
-
-T = TypeVar("T")
 
 
 class Representation(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,9 +97,9 @@ class OrderObject(Representation, frozen=True, kw_only=True):
 
     id: Annotated[str, Meta(examples=["ord_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"])]
     object: Literal["order"] = "order"
-    status: OrderStatus
-    payment_status: PaymentStatus
-    fulfillment_status: FulfillmentStatus
+    status: Annotated[str, Meta(extra_json_schema={"enum": OrderStatus.values})]
+    payment_status: Annotated[str, Meta(extra_json_schema={"enum": PaymentStatus.values})]
+    fulfillment_status: Annotated[str, Meta(extra_json_schema={"enum": FulfillmentStatus.values})]
     currency: str
     total: Money
     lines: list[OrderLineObject]
@@ -272,12 +271,12 @@ class Problem(Representation, frozen=True, kw_only=True, omit_defaults=True):
     total: Money | UnsetType = UNSET
 
 
-def money(amount: Any, currency: str) -> Money:  # noqa: ANN401 - a Decimal from a row
+def money(amount: Decimal, currency: str) -> Money:
     """Return an amount as customers see it."""
     return Money(amount=plain(amount, currency), currency=currency)
 
 
-def _share(rate: Any) -> str:  # noqa: ANN401 - a Decimal from a row
+def _share(rate: Decimal) -> str:
     return f"{rate.normalize():f}"
 
 
@@ -299,9 +298,9 @@ def order_object(order: Order, lines: Sequence[OrderLine], progress: Progress, b
     public = order.public_id
     return OrderObject(
         id=public,
-        status=OrderStatus(order.status),
-        payment_status=PaymentStatus(order.payment_status),
-        fulfillment_status=FulfillmentStatus(order.fulfillment_status),
+        status=str(order.status),
+        payment_status=str(order.payment_status),
+        fulfillment_status=str(order.fulfillment_status),
         currency=order.currency,
         total=money(order.total, order.currency),
         lines=[_line_object(line, order.currency) for line in lines],

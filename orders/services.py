@@ -17,7 +17,7 @@ from moneyed import Money
 from uuid_utils.compat import uuid7
 
 from fulfillment import facade as fulfillment
-from orders import sagas
+from orders import process
 from orders.errors import FieldError, NotFound, OrderNotCancellable, UnknownSku, ValidationFailed, VersionConflict
 from orders.events import OrderCancelling, OrderPlaced
 from orders.models import Order, OrderLine, Product
@@ -66,7 +66,7 @@ def place_order(*, customer_id: UUID, request: PlaceOrder, clock: Clock = timezo
     )
     # Stock rows are fought over: they are locked last, so that they are held for the shortest time.
     _reserve(order, lines, request.shipping_address)
-    sagas.start_place_order(order)
+    process.start_place_order(order)
     publish(
         OrderPlaced(
             order_id=order.id,
@@ -234,5 +234,5 @@ def cancel_order(
     order.updated_at = clock()
     order.save(update_fields=["previous_status", "status", "reason_code", "reason", "version", "updated_at"])
     publish(OrderCancelling(order_id=order.id, code=order.reason_code))
-    sagas.start_cancel_order(order, reason)
+    process.start_cancel_order(order, reason)
     return order

@@ -7,9 +7,10 @@ from fulfillment import facade as fulfillment
 from orders.api.door import Door, base_url, caller_of, show
 from orders.api.filters import PRODUCT_FILTERS, filters_of
 from orders.api.pagination import Listing
+from orders.api.schema import IF_NONE_MATCH, PAGING, documented, path, query
 from orders.errors import NotFound
 from orders.models import Product
-from orders.serializers import ProductList, account_object, product_object
+from orders.serializers import AccountObject, ProductList, ProductObject, account_object, product_object
 
 BY_SKU = Listing[Product](name="products", columns=("sku",), parsers=(str,))
 
@@ -17,6 +18,14 @@ BY_SKU = Listing[Product](name="products", columns=("sku",), parsers=(str,))
 class ProductsView(Door):
     """The products that can be ordered."""
 
+    @documented(
+        "List products",
+        operation="list_products",
+        tag="Catalogue",
+        shows=ProductList,
+        parameters=[query("category", "Only products of this category."), *PAGING, IF_NONE_MATCH],
+        problems=["invalid_cursor", "validation_failed"],
+    )
     def get(self, request: Request) -> HttpResponse:
         """List them by SKU, with prices and availability."""
         rows = Product.objects.filter(filters_of(request, PRODUCT_FILTERS), active=True)
@@ -31,6 +40,14 @@ class ProductsView(Door):
 class ProductView(Door):
     """One product."""
 
+    @documented(
+        "Read a product",
+        operation="get_product",
+        tag="Catalogue",
+        shows=ProductObject,
+        parameters=[path("sku", "The product's SKU."), IF_NONE_MATCH],
+        problems=["not_found"],
+    )
     def get(self, request: Request, sku: str) -> HttpResponse:
         """Show it."""
         rows = Product.objects.filter(active=True).select_related("tax_class").prefetch_related("prices")
@@ -43,6 +60,13 @@ class ProductView(Door):
 class AccountView(Door):
     """The caller itself."""
 
+    @documented(
+        "Read your account",
+        operation="get_account",
+        tag="Account",
+        shows=AccountObject,
+        parameters=[IF_NONE_MATCH],
+    )
     def get(self, request: Request) -> HttpResponse:
         """Show who calls with which key."""
         return show(request, account_object(caller_of(request)))

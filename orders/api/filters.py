@@ -68,7 +68,9 @@ def filters_of(request: HttpRequest, known: Mapping[str, Callable[[str], Q]]) ->
 def _unknown(request: HttpRequest, known: Collection[str]) -> list[FieldError]:
     return [
         FieldError(
-            f"?{name[:40]}", "unknown_parameter", f"There is no parameter {name[:40]!r}; there are {', '.join(sorted(known))}."
+            f"?{name[:40]}",
+            "unknown_parameter",
+            f"There is no parameter {name[:40]!r}; there are {', '.join(sorted(known))}.",
         )
         for name in request.GET
         if name not in known

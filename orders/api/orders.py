@@ -25,19 +25,23 @@ from orders.api.door import caller_of as caller
 from orders.api.filters import ORDER_FILTERS, filters_of
 from orders.api.pagination import Listing
 from orders.api.reading import read_document
+from orders.api.schema import IF_NONE_MATCH, KEY_HONOURED, KEY_REQUIRED, ORDER_ID, PAGING, documented, header, query
 from orders.api.validation import convert
 from orders.errors import NotFound
 from orders.models import Order
 from orders.requests import CancelOrder, PlaceOrder
 from orders.serializers import (
     OrderList,
+    OrderObject,
     PaymentList,
+    Progress,
     ShipmentList,
     Timeline,
     order_object,
     payment_object,
     shipment_object,
 )
+from orders.states import OrderStatus
 from outbox.idempotency import Answer
 from payments import facade as payments
 
@@ -66,6 +70,23 @@ class OrdersView(Door):
 
     scopes = {"GET": "orders:read", "POST": "orders:write"}
 
+    @documented(
+        "List orders",
+        operation="list_orders",
+        tag="Orders",
+        shows=OrderList,
+        scope="orders:read",
+        parameters=[
+            query("status", "Only orders in this status.", enum=OrderStatus.values),
+            query("reference", "Only orders with this reference of yours."),
+            query("sku", "Only orders with a line of this product."),
+            query("placed_after", "Only orders placed after this time.", format="date-time"),
+            query("placed_before", "Only orders placed before this time.", format="date-time"),
+            *PAGING,
+            IF_NONE_MATCH,
+        ],
+        problems=["invalid_cursor", "validation_failed"],
+    )
     def get(self, request: Request) -> HttpResponse:
         """List them, newest first."""
         base = base_url(request)
@@ -75,6 +96,17 @@ class OrdersView(Door):
         data = [order_object(order, order.lines.all(), progress[order.id], base) for order in page.rows]
         return show(request, OrderList(data=data, next=page.next, previous=page.previous))
 
+    @documented(
+        "Place an order",
+        operation="place_order",
+        tag="Orders",
+        asks=PlaceOrder,
+        shows=OrderObject,
+        status=201,
+        scope="orders:write",
+        parameters=[KEY_REQUIRED],
+        problems=["idempotency_key_required", "unknown_sku", "insufficient_stock", "total_changed"],
+    )
     def post(self, request: Request) -> HttpResponse:
         """Place an order."""
         document = read_document(request._request)
@@ -83,9 +115,7 @@ class OrdersView(Door):
     @staticmethod
     def place(request: Request, document: dict[str, Any]) -> Answer:
         """Place the order that the document asks for, and show it."""
-        placed = services.place_order(
-            customer_id=caller(request).customer_id, request=convert(document, PlaceOrder)
-        )
+        placed = services.place_order(customer_id=caller(request).customer_id, request=convert(document, PlaceOrder))
         progress = selectors.first_progress(placed.order)
         shown = order_object(placed.order, placed.lines, progress, base_url(request))
         body = encode(shown)
@@ -98,6 +128,15 @@ class OrderView(Door):
 
     scopes = {"GET": "orders:read"}
 
+    @documented(
+        "Read an order",
+        operation="get_order",
+        tag="Orders",
+        shows=OrderObject,
+        scope="orders:read",
+        parameters=[ORDER_ID, IF_NONE_MATCH],
+        problems=["not_found"],
+    )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show it."""
         order = find_order(own_orders(request), order_id)
@@ -110,6 +149,17 @@ class CancellationView(Door):
 
     scopes = {"POST": "orders:write"}
 
+    @documented(
+        "Cancel an order",
+        operation="cancel_order",
+        tag="Orders",
+        asks=CancelOrder,
+        shows=OrderObject,
+        status=202,
+        scope="orders:write",
+        parameters=[ORDER_ID, KEY_HONOURED, header("If-Match", "The ETag or version you decided by.")],
+        problems=["not_found", "order_not_cancellable", "version_conflict"],
+    )
     def post(self, request: Request, order_id: str) -> HttpResponse:
         """Ask for it."""
         document = read_document(request._request)
@@ -130,6 +180,15 @@ class ProgressView(Door):
 
     scopes = {"GET": "orders:read"}
 
+    @documented(
+        "Follow an order's progress",
+        operation="get_order_progress",
+        tag="Orders",
+        shows=Progress,
+        scope="orders:read",
+        parameters=[ORDER_ID, IF_NONE_MATCH],
+        problems=["not_found"],
+    )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show it."""
         order = find_order(own_orders(request), order_id)
@@ -141,6 +200,15 @@ class TimelineView(Door):
 
     scopes = {"GET": "orders:read"}
 
+    @documented(
+        "Read what happened to an order",
+        operation="get_order_timeline",
+        tag="Orders",
+        shows=Timeline,
+        scope="orders:read",
+        parameters=[ORDER_ID, IF_NONE_MATCH],
+        problems=["not_found"],
+    )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show it, oldest first."""
         order = find_order(own_orders(request), order_id)
@@ -152,6 +220,15 @@ class PaymentsView(Door):
 
     scopes = {"GET": "payments:read"}
 
+    @documented(
+        "List an order's payments",
+        operation="list_order_payments",
+        tag="Payments",
+        shows=PaymentList,
+        scope="payments:read",
+        parameters=[ORDER_ID, IF_NONE_MATCH],
+        problems=["not_found"],
+    )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show them."""
         order = find_order(own_orders(request), order_id)
@@ -163,6 +240,15 @@ class ShipmentsView(Door):
 
     scopes = {"GET": "orders:read"}
 
+    @documented(
+        "List an order's shipments",
+        operation="list_order_shipments",
+        tag="Shipments",
+        shows=ShipmentList,
+        scope="orders:read",
+        parameters=[ORDER_ID, IF_NONE_MATCH],
+        problems=["not_found"],
+    )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show them."""
         order = find_order(own_orders(request), order_id)

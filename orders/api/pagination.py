@@ -114,5 +114,5 @@ class Listing(Generic[M]):
         return f"{url}?{urlencode(query)}"
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - any column
+def _text(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

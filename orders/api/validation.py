@@ -41,7 +41,7 @@ def convert(document: Mapping[str, Any], kind: type[R]) -> R:
         raise ValidationFailed(list(_faults(document, kind, ""))) from None
 
 
-def _faults(value: object, kind: Any, pointer: str) -> Iterator[FieldError]:  # noqa: ANN401 - any annotation
+def _faults(value: object, kind: Any, pointer: str) -> Iterator[FieldError]:
     """Yield what is wrong with `value`, down to the smallest parts that can be named."""
     try:
         msgspec.convert(value, kind)
@@ -50,7 +50,7 @@ def _faults(value: object, kind: Any, pointer: str) -> Iterator[FieldError]:  # 
         yield from inner or [_described(str(error), pointer)]
 
 
-def _bare(kind: Any) -> Any:  # noqa: ANN401 - any annotation
+def _bare(kind: Any) -> Any:
     """Strip bounds and `| None` from an annotation."""
     while True:
         if get_origin(kind) is Annotated:
@@ -61,7 +61,7 @@ def _bare(kind: Any) -> Any:  # noqa: ANN401 - any annotation
             return kind
 
 
-def _faults_inside(value: object, kind: Any, pointer: str) -> Iterator[FieldError]:  # noqa: ANN401 - any annotation
+def _faults_inside(value: object, kind: Any, pointer: str) -> Iterator[FieldError]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
         yield from _faults_of_members(value, kind, pointer)
     elif get_origin(kind) is tuple and isinstance(value, list):
@@ -74,9 +74,7 @@ def _faults_inside(value: object, kind: Any, pointer: str) -> Iterator[FieldErro
             yield from _faults(item, of_value, f"{pointer}/{_escaped(key)}")
 
 
-def _faults_of_members(
-    value: Mapping[str, object], kind: type[msgspec.Struct], pointer: str
-) -> Iterator[FieldError]:
+def _faults_of_members(value: Mapping[str, object], kind: type[msgspec.Struct], pointer: str) -> Iterator[FieldError]:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for name, field in fields.items():
         if name in value:

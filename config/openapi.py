@@ -1,0 +1,128 @@
+"""Completes the OpenAPI document: schemas from the door's own types, and what all calls have in common."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
+
+from config.errors import PROBLEMS
+from orders.api.schema import described_types, reference_to
+from orders.api_keys import SCOPES
+from orders.requests import END
+from orders.serializers import Problem
+
+Document = dict[str, Any]
+
+EVERY_CALL = ("authentication_required", "invalid_key", "not_acceptable", "internal_error", "service_degraded")
+WITH_BODY = ("malformed_request", "payload_too_large", "unsupported_media_type", "validation_failed")
+HEADERS = {
+    "X-Correlation-ID": "Quote it when you ask about this call. Send a UUID of your own to choose it.",
+    "ETag": "Names this representation; for If-None-Match, and If-Match.",
+    "Location": "The new object.",
+    "Idempotent-Replayed": "`true` when this is the remembered answer to an earlier request with the same key.",
+    "Retry-After": "Seconds to wait before the next try.",
+}
+
+
+@lru_cache(maxsize=1)
+def openapi_document() -> bytes:
+    """Return the OpenAPI document, made once per process."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return OpenApiJsonRenderer().render(schema, renderer_context={})  # type: ignore[no-untyped-call, no-any-return]
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells how callers authenticate."""
+
+    target_class = "orders.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> Document:
+        """Return the security scheme."""
+        scopes = "\n".join(f"- `{scope}`: {meaning}" for scope, meaning in SCOPES.items())
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "tdm_…",
+            "description": f"An API key. Keys carry scopes:\n{scopes}",
+        }
+
+
+def complete(result: Document, generator: Any, request: Any, public: bool) -> Document:
+    """Add schemas, problems and headers to the generated document."""
+    reference_to(Problem)
+    components = result.setdefault("components", {})
+    _, schemas = msgspec.json.schema_components(described_types(), ref_template="#/components/schemas/{name}")
+    components["schemas"] = {name: _readable(schemas[name]) for name in sorted(schemas)}
+    components["headers"] = {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()
+    }
+    for operation in _operations(result):
+        _complete(operation)
+    return result
+
+
+def _operations(result: Document) -> Iterator[Document]:
+    for path in result["paths"].values():
+        for method in ("get", "post", "put", "patch", "delete"):
+            if method in path:
+                yield path[method]
+
+
+def _complete(operation: Document) -> None:
+    codes = {*EVERY_CALL, *operation.pop("x-problems", ())}
+    if operation.get("x-scope"):
+        codes.add("insufficient_scope")
+        operation["description"] = f"Needs the scope `{operation['x-scope']}`."
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+        codes.update(WITH_BODY)
+    names = {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "Idempotency-Key" in names:
+        codes.update(("malformed_request", "idempotency_in_progress", "idempotency_key_reused"))
+    responses = operation["responses"]
+    for status, response in responses.items():
+        wanted = ["X-Correlation-ID", "ETag"]
+        wanted += ["Location"] if status == "201" else []
+        wanted += ["Idempotent-Replayed"] if "Idempotency-Key" in names else []
+        response["headers"] = _headers(*wanted)
+    if "If-None-Match" in names:
+        responses["304"] = {"description": "Nothing has changed.", "headers": _headers("X-Correlation-ID", "ETag")}
+    responses.update(_problem_responses(codes))
+
+
+def _problem_responses(codes: set[str]) -> Document:
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for code in sorted(codes):
+        by_status[PROBLEMS[code].status].append(code)
+    return {
+        str(status): {
+            "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in of_status),
+            "headers": _headers("X-Correlation-ID", *_retry_after(of_status)),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, of_status in sorted(by_status.items())
+    }
+
+
+def _retry_after(codes: list[str]) -> list[str]:
+    return ["Retry-After"] if any(PROBLEMS[code].retry_after for code in codes) else []
+
+
+def _headers(*names: str) -> Document:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _readable(schema: Any) -> Any:
+    """Return a schema with the exact end of text written the usual way."""
+    if isinstance(schema, dict):
+        return {
+            key: value.replace(END, "$") if key == "pattern" and isinstance(value, str) else _readable(value)
+            for key, value in schema.items()
+        }
+    return [_readable(part) for part in schema] if isinstance(schema, list) else schema

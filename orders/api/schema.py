@@ -1,0 +1,87 @@
+"""How views describe themselves for the OpenAPI document; config/openapi.py completes what is common to all."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+from orders.requests import Request
+from orders.serializers import Representation
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_described: dict[str, type] = {}
+
+IDEMPOTENCY_KEY = "Your own text for this one request: 1 to 255 visible ASCII characters. Repeat it when you repeat."
+
+
+def described_types() -> list[type]:
+    """Return every type that a view showed or asked for."""
+    return [_described[name] for name in sorted(_described)]
+
+
+def reference_to(kind: type) -> dict[str, str]:
+    """Return the reference to a type's schema, and have it described."""
+    _described[kind.__name__] = kind
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def header(name: str, description: str, *, required: bool = False) -> OpenApiParameter:
+    """Describe a header of the request."""
+    return OpenApiParameter(
+        name, {"type": "string"}, OpenApiParameter.HEADER, required=required, description=description
+    )
+
+
+def query(name: str, description: str, **schema: Any) -> OpenApiParameter:
+    """Describe a query parameter; a text unless `schema` says otherwise."""
+    return OpenApiParameter(name, {"type": "string", **schema}, OpenApiParameter.QUERY, description=description)
+
+
+def path(name: str, description: str) -> OpenApiParameter:
+    """Describe a part of the path."""
+    return OpenApiParameter(name, {"type": "string"}, OpenApiParameter.PATH, description=description)
+
+
+PAGING = (
+    query("limit", "How many on a page.", type="integer", minimum=1, maximum=100, default=20),
+    query("cursor", "From `next` or `previous`."),
+)
+ORDER_ID = path("order_id", "The order's id, `ord_…`.")
+IF_NONE_MATCH = header("If-None-Match", "An ETag you have: 304 when nothing has changed.")
+KEY_REQUIRED = header("Idempotency-Key", IDEMPOTENCY_KEY, required=True)
+KEY_HONOURED = header("Idempotency-Key", IDEMPOTENCY_KEY)
+
+
+def documented(
+    summary: str,
+    *,
+    operation: str,
+    tag: str,
+    shows: type[Representation],
+    status: int = 200,
+    asks: type[Request] | None = None,
+    scope: str = "",
+    parameters: Sequence[OpenApiParameter] = (),
+    problems: Sequence[str] = (),
+    streams: bool = False,
+) -> Callable[[F], F]:
+    """Describe a method of a view. `problems` are the codes it may answer with, beyond those of every call."""
+    media = {"application/json": reference_to(shows)}
+    answers: dict[Any, Any] = {
+        (status, kind): OpenApiResponse(response=schema, description=(shows.__doc__ or "").strip())
+        for kind, schema in media.items()
+    }
+    if streams:
+        answers[status, "text/event-stream"] = OpenApiResponse(
+            response={"type": "string"}, description="A stream of `progress` events until the order is final."
+        )
+    return extend_schema(
+        operation_id=operation,
+        summary=summary,
+        tags=[tag],
+        request={"application/json": reference_to(asks)} if asks else None,
+        responses=answers,
+        parameters=list(parameters),
+        extensions={"x-problems": list(problems), **({"x-scope": scope} if scope else {})},
+    )

@@ -1,0 +1,97 @@
+"""Customers, staff and the catalogue: the writes behind the management commands."""
+
+import secrets
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import Q
+
+from orders.api_keys import issue_key
+from orders.demo_catalogue import CATALOGUE, TAX_CLASSES, Item
+from orders.models import Customer, Product, ProductPrice, TaxClass
+from outbox.publishing import require_unit_of_work
+
+_SEE = Q(codename__startswith="view_")
+_ACT = Q(codename__in=["retry_deadletter", "discard_deadletter", "change_order"])
+
+ROLES = {
+    "viewer": _SEE,
+    "operator": _SEE | _ACT,
+    "approver": _SEE | _ACT,
+}
+"""What each role may do. `staff` accounts of the demo are operators."""
+APPS = ("outbox", "orders", "payments", "fulfillment")
+DOLLARS_PER_EURO = Decimal("1.10")
+
+
+@require_unit_of_work
+def create_customer(*, name: str, email: str = "") -> tuple[Customer, str]:
+    """Create a customer with one key of all scopes; return both. The key cannot be shown again."""
+    customer = Customer.objects.create(name=name, email=email)
+    return customer, issue_key(customer=customer, name="First key")
+
+
+@require_unit_of_work
+def create_staff(*, username: str, role: str, password: str | None = None) -> str:
+    """Create a staff account with a role's permissions, or give an existing one that role; return its password.
+
+    Without `password` one is generated. Raises ValueError for an unknown role.
+    """
+    if role not in ROLES:
+        raise ValueError(f"There is no role {role!r}; there are {', '.join(ROLES)}.")
+    password = password or secrets.token_urlsafe(12)
+    user, _ = User.objects.get_or_create(username=username)
+    user.is_staff = True
+    user.set_password(password)
+    user.save()
+    user.groups.set([_role(role)])
+    return password
+
+
+def _role(role: str) -> Group:
+    group, _ = Group.objects.get_or_create(name=role)
+    group.permissions.set(Permission.objects.filter(ROLES[role], content_type__app_label__in=APPS))
+    return group
+
+
+@require_unit_of_work
+def load_catalogue() -> None:
+    """Write the demo's tax classes, products and prices; what is there already is brought up to date."""
+    TaxClass.objects.bulk_create(
+        [TaxClass(code=code, name=name, rate=rate) for code, name, rate in TAX_CLASSES],
+        update_conflicts=True,
+        unique_fields=["code"],
+        update_fields=["name", "rate"],
+    )
+    Product.objects.bulk_create(
+        [_product(item, tax_class) for item, tax_class in CATALOGUE],
+        update_conflicts=True,
+        unique_fields=["sku"],
+        update_fields=["name", "description", "category", "tax_class", "weight_grams"],
+    )
+    products = {product.sku: product for product in Product.objects.all()}
+    ProductPrice.objects.bulk_create(
+        [price for item, _ in CATALOGUE for price in _prices(products[item.sku], item)],
+        update_conflicts=True,
+        unique_fields=["product", "currency"],
+        update_fields=["amount"],
+    )
+
+
+def _product(item: Item, tax_class: str) -> Product:
+    return Product(
+        sku=item.sku,
+        name=item.name,
+        description=item.description,
+        category=item.category,
+        tax_class_id=tax_class,
+        weight_grams=item.grams,
+    )
+
+
+def _prices(product: Product, item: Item) -> Iterable[ProductPrice]:
+    euros = Decimal(item.euros)
+    dollars = (euros * DOLLARS_PER_EURO).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    yield ProductPrice(product=product, currency="EUR", amount=euros)
+    yield ProductPrice(product=product, currency="USD", amount=dollars)
