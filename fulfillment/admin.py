@@ -17,7 +17,7 @@ from fulfillment.models import (
 )
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Rows that change through services only."""
 
     show_full_result_count = False

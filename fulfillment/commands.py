@@ -7,14 +7,14 @@ from outbox.contracts import Command, Semantics, contract
 
 
 @contract("fulfillment.allocate_stock", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class AllocateStock(Command):
+class AllocateStock(Command, frozen=True, kw_only=True):
     """Make the order's held reservations firm. Answered by StockAllocated or StockAllocationFailed."""
 
     order_id: UUID
 
 
 @contract("fulfillment.release_stock", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class ReleaseStock(Command):
+class ReleaseStock(Command, frozen=True, kw_only=True):
     """Give back whatever the order still holds, and give it nothing any more. Answered by StockReleased."""
 
     order_id: UUID
@@ -22,14 +22,14 @@ class ReleaseStock(Command):
 
 
 @contract("fulfillment.book_shipments", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class BookShipments(Command):
+class BookShipments(Command, frozen=True, kw_only=True):
     """Plan a parcel per warehouse and book a label for each. Answered by ShipmentsBooked or ShipmentBookingFailed."""
 
     order_id: UUID
 
 
 @contract("fulfillment.cancel_shipments", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class CancelShipments(Command):
+class CancelShipments(Command, frozen=True, kw_only=True):
     """Take every parcel back, or none. Answered by ShipmentsCancelled or ShipmentCancellationRefused."""
 
     order_id: UUID
@@ -44,7 +44,7 @@ class CancelShipments(Command):
     key="shipment_id",
     semantics=Semantics.AT_LEAST_ONCE,
 )
-class BookLabel(Command):
+class BookLabel(Command, frozen=True, kw_only=True):
     """Get the carrier's label for one parcel."""
 
     shipment_id: UUID
@@ -59,7 +59,7 @@ class BookLabel(Command):
     key="shipment_id",
     semantics=Semantics.AT_LEAST_ONCE,
 )
-class VoidLabel(Command):
+class VoidLabel(Command, frozen=True, kw_only=True):
     """Make sure that the carrier does not take this parcel, whatever became of its booking."""
 
     shipment_id: UUID
@@ -67,7 +67,7 @@ class VoidLabel(Command):
 
 
 @contract("fulfillment.follow_parcel", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
-class FollowParcel(Command):
+class FollowParcel(Command, frozen=True, kw_only=True):
     """Apply what the carrier reported about a parcel."""
 
     shipment_id: UUID

@@ -6,14 +6,14 @@ from outbox.contracts import Event, contract
 
 
 @contract("fulfillment.stock_allocated", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class StockAllocated(Event):
+class StockAllocated(Event, frozen=True, kw_only=True):
     """The order's reservations are firm."""
 
     order_id: UUID
 
 
 @contract("fulfillment.stock_allocation_failed", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class StockAllocationFailed(Event):
+class StockAllocationFailed(Event, frozen=True, kw_only=True):
     """The order's reservations were given back before they could be made firm."""
 
     order_id: UUID
@@ -22,14 +22,14 @@ class StockAllocationFailed(Event):
 
 
 @contract("fulfillment.stock_released", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class StockReleased(Event):
+class StockReleased(Event, frozen=True, kw_only=True):
     """The order holds no stock any more."""
 
     order_id: UUID
 
 
 @contract("fulfillment.shipments_booked", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class ShipmentsBooked(Event):
+class ShipmentsBooked(Event, frozen=True, kw_only=True):
     """Every parcel of the order has a label."""
 
     order_id: UUID
@@ -38,7 +38,7 @@ class ShipmentsBooked(Event):
 
 
 @contract("fulfillment.shipment_booking_failed", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class ShipmentBookingFailed(Event):
+class ShipmentBookingFailed(Event, frozen=True, kw_only=True):
     """The carrier refuses a parcel for good; its siblings wait to be cancelled."""
 
     order_id: UUID
@@ -49,7 +49,7 @@ class ShipmentBookingFailed(Event):
 
 
 @contract("fulfillment.shipments_cancelled", version=1, owner="fulfillment", aggregate="order", key="order_id")
-class ShipmentsCancelled(Event):
+class ShipmentsCancelled(Event, frozen=True, kw_only=True):
     """No parcel of the order will leave."""
 
     order_id: UUID
@@ -58,7 +58,7 @@ class ShipmentsCancelled(Event):
 @contract(
     "fulfillment.shipment_cancellation_refused", version=1, owner="fulfillment", aggregate="order", key="order_id"
 )
-class ShipmentCancellationRefused(Event):
+class ShipmentCancellationRefused(Event, frozen=True, kw_only=True):
     """A parcel has left already; those taken back meanwhile were booked again, so that all of the order arrives."""
 
     order_id: UUID
@@ -66,7 +66,7 @@ class ShipmentCancellationRefused(Event):
 
 
 @contract("fulfillment.shipment_handed_over", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
-class ShipmentHandedOver(Event):
+class ShipmentHandedOver(Event, frozen=True, kw_only=True):
     """The carrier has collected a parcel."""
 
     shipment_id: UUID
@@ -78,7 +78,7 @@ class ShipmentHandedOver(Event):
 
 
 @contract("fulfillment.shipment_delivered", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
-class ShipmentDelivered(Event):
+class ShipmentDelivered(Event, frozen=True, kw_only=True):
     """A parcel has arrived."""
 
     shipment_id: UUID
@@ -88,7 +88,7 @@ class ShipmentDelivered(Event):
 
 
 @contract("fulfillment.shipment_exception", version=1, owner="fulfillment", aggregate="shipment", key="shipment_id")
-class ShipmentException(Event):
+class ShipmentException(Event, frozen=True, kw_only=True):
     """The carrier reports trouble with a parcel that it holds."""
 
     shipment_id: UUID

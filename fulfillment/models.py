@@ -152,10 +152,10 @@ class Consignment(Stateful):
     def __str__(self) -> str:
         return f"goods of order {self.order_id}"
 
-    @classmethod
-    def locked(cls, order_id: UUID) -> Self | None:
+    @staticmethod
+    def locked(order_id: UUID) -> "Consignment | None":
         """Return the order's consignment, locked; None when the order never reserved anything."""
-        return cls._default_manager.select_for_update().filter(order_id=order_id).first()
+        return Consignment.objects.select_for_update().filter(order_id=order_id).first()
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):

@@ -75,6 +75,7 @@ def begin_booking(*, order_id: UUID, shipment_id: UUID) -> tuple[LabelRequest, b
     consignment, shipment = locked_shipment(order_id, shipment_id)
     wanted = consignment.status in (ConsignmentStatus.BOOKING, ConsignmentStatus.REBOOKING)
     if not wanted or not shipment.unbooked or shipment.void_requested_at:
+        shipment.note(call_started_at=None)  # an earlier call of this delivery is over, or it would not be here
         return None
     repeated = shipment.label_requested_at is not None
     if shipment.status == ShipmentStatus.PLANNED:
