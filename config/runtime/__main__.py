@@ -31,6 +31,11 @@ def main(arguments: Sequence[str]) -> int:
     except StartupError as error:
         print(f"tandem: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(
+            f"tandem: {error.filename} belongs to somebody else. Choose a directory with --data DIR.", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

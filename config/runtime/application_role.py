@@ -17,6 +17,12 @@ def see_to_application_role(superuser_url: str, cluster: Cluster, *, may_create_
             password=sql.Literal(cluster.password(APPLICATION)),
         )
         connection.execute(statement)
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [APPLICATION]).fetchone():
-            create = sql.SQL("CREATE DATABASE {name} OWNER {name}")
-            connection.execute(create.format(name=sql.Identifier(APPLICATION)))
+    see_to_application_database(superuser_url, APPLICATION)
+
+
+def see_to_application_database(superuser_url: str, name: str) -> None:
+    """Make the database `name`, owned by the application's role, unless it exists."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            create = sql.SQL("CREATE DATABASE {name} OWNER {owner}")
+            connection.execute(create.format(name=sql.Identifier(name), owner=sql.Identifier(APPLICATION)))

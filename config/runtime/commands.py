@@ -1,6 +1,9 @@
 """The commands that run one program in front of the caller: `test`, `bench` and `manage`."""
 
-from collections.abc import Sequence
+import fcntl
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from config.runtime.environment import demo_environment, test_environment
@@ -21,12 +24,25 @@ def test(arguments: Sequence[str]) -> int:
     """pytest on a test cluster, which is fast because it may lose data in a power cut."""
     data = DataDirectory(DataDirectory.named(None).path / "test")
     data.make()
-    with database(data.path, durable=False, may_create_databases=True) as server:
-        environment = test_environment(data, server)
+    with database(data.path, durable=False, may_create_databases=True) as server, place_of_run(data) as number:
+        environment = test_environment(data, server.named("tandem" if number == 1 else f"tandem_{number}"))
         if "--all" in arguments:
             environment["TANDEM_TEST_ALL"] = "1"
         passed_on = [argument for argument in arguments if argument != "--all"]
         return run([PYTHON, "-m", "pytest", *passed_on], environment)
+
+
+@contextmanager
+def place_of_run(data: DataDirectory) -> Iterator[int]:
+    """The lowest number that no other run in this directory has now: two runs must not share a database."""
+    for number in itertools.count(1):
+        with (data.path / f"run-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield number
+            return
 
 
 def bench(arguments: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from config.runtime.application_role import see_to_application_role
+from config.runtime.application_role import see_to_application_database, see_to_application_role
 from config.runtime.binaries import Account, choose_account, find_binaries
 from config.runtime.cluster import APPLICATION, SUPERUSER, Cluster
 from config.runtime.errors import DatabaseUnavailable
@@ -50,6 +50,14 @@ class Database:
     url: str
     listen_url: str
     server: "Server | None" = None
+
+    def named(self, name: str) -> "Database":
+        """Another database of the embedded server, made if there is none; a server that is not ours has only one."""
+        if not self.server:
+            return self
+        see_to_application_database(self.server.url(SUPERUSER), name)
+        url = self.server.url(APPLICATION, name)
+        return Database(url, url, self.server)
 
     @property
     def pid(self) -> int | None:

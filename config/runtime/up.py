@@ -172,4 +172,4 @@ def write_demo(options: Options, environment: dict[str, str], sandbox_url: str |
 
 
 def say(message: str) -> None:
-    print(f"tandem: {message}", flush=True)
+    Console().block(f"tandem: {message}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.runtime.commands import split_data_option
+from config.runtime.commands import place_of_run, split_data_option
 from config.runtime.environment import generated_secrets
 from config.runtime.files import DEFAULT_DATA, ROOT, DataDirectory
 from config.runtime.ports import free_port
@@ -74,6 +74,21 @@ def test_secrets_are_generated_once_and_only_for_their_owner(tmp_path: Path) -> 
 def test_the_data_option_of_manage_stands_in_front(arguments: list[str], data: str, remaining: list[str]) -> None:
     call = split_data_option(arguments)
     assert (str(call.data.path), call.arguments) == (data, remaining)
+
+
+def test_two_test_runs_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+    with place_of_run(data) as first, place_of_run(data) as second:
+        assert (first, second) == (1, 2)
+    with place_of_run(data) as again:
+        assert again == 1
+
+
+def test_a_directory_of_somebody_else_is_reported_in_a_sentence() -> None:
+    answer = runtime("manage", "--data", "/proc/1/tandem", "check")
+    assert answer.returncode == 1
+    assert "/proc/1/tandem" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_a_relative_data_directory_is_meant_from_where_the_caller_stood(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,13 @@ def test_the_application_owns_its_database_without_being_superuser(place: Path) 
     assert (place / "postgres" / "credentials.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_another_database_is_made_when_it_is_named(place: Path) -> None:
+    with database(place, durable=False) as db:
+        for url in (db.named("second").url, db.named("second").url):
+            with psycopg.connect(url) as connection:
+                assert connection.execute("SELECT current_database(), current_user").fetchone() == ("second", "tandem")
+
+
 def test_a_password_is_needed(place: Path) -> None:
     with database(place, durable=False) as db:
         wrong = db.url.replace(Cluster(place / "postgres").password("tandem"), "wrong")
