@@ -32,9 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"tandem: {error}", file=sys.stderr)
         return 1
     except PermissionError as error:
-        print(
-            f"tandem: {error.filename} belongs to somebody else. Choose a directory with --data DIR.", file=sys.stderr
-        )
+        print(f"tandem: {error.filename} is not ours to use. Choose another directory with --data.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

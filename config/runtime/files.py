@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from config.runtime.errors import StartupError
+
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DATA = ROOT / "var"
 
@@ -24,8 +26,14 @@ class DataDirectory:
         return cls((called_from / name).resolve() if name else DEFAULT_DATA)
 
     def make(self) -> None:
+        """Make the directory and what belongs in it. Raises StartupError where that is impossible."""
         for folder in (self.path, self.logs, self.run, self.metrics, self.sandboxes):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StartupError(
+                    f"{folder} cannot be made ({error.strerror}). Choose a place with --data."
+                ) from error
 
     @property
     def logs(self) -> Path:
