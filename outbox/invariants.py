@@ -60,9 +60,9 @@ invariant(
     "outbox.nothing_overdue",
     meaning="Nothing that is due has waited for more than a minute (I10)",
     sql="""
-    SELECT d.message_id FROM outbox_delivery d LEFT JOIN outbox_breaker b ON d.waiting_for = 'breaker ' || b.destination
+    SELECT d.message_id FROM outbox_delivery d
     WHERE (d.state IN ('ready', 'isolated') AND d.enqueued_at < now() - interval '60 s'
-           AND coalesce(d.due_at, d.enqueued_at) < now() - interval '60 s')
+           AND NOT EXISTS (SELECT 1 FROM outbox_breaker b WHERE d.consumer = ANY(b.consumers) AND b.state <> 'closed'))
        OR (d.state = 'scheduled' AND d.due_at < now() - interval '60 s')
        OR (d.state = 'leased' AND d.lease_until < now() - interval '60 s')
     """,
@@ -70,7 +70,10 @@ invariant(
 invariant(
     "outbox.delivery_has_message",
     meaning="Every delivery has its message",
-    sql="SELECT d.message_id FROM outbox_delivery d LEFT JOIN outbox_message m ON m.id = d.message_id WHERE m.id IS NULL",
+    sql="""
+    SELECT d.message_id FROM outbox_delivery d
+    WHERE NOT EXISTS (SELECT 1 FROM outbox_message m WHERE m.id = d.message_id)
+    """,
 )
 invariant(
     "outbox.dead_letters_explained",

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -42,6 +43,17 @@ def count_done(consumer: str, latency_ms: float) -> None:
     _pending[_minute(), consumer, f"le_{bound}"] += 1
     HANDLED.labels(consumer, "done").inc()
     LATENCY.labels(consumer).observe(latency_ms / 1000)
+
+
+def tally(subject: str, measure: str, *, at: datetime, by: int | Decimal = 1) -> None:
+    """Add to a figure of the domain in the open transaction, so that it counts each message once.
+
+    Amounts are kept in thousandths, so that they stay whole.
+    """
+    value = by if isinstance(by, int) else int(by * 1000)
+    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, [[minute], [subject], [measure], [value]])
 
 
 _ADD = """

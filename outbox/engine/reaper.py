@@ -14,7 +14,7 @@ from outbox.engine.failures import CRASHES_UNTIL_DEAD, CRASHES_UNTIL_ISOLATED
 from outbox.engine.identity import LOCK_CLASS
 from outbox.models import Attempt
 from outbox.publishing import UnitOfWork, unit_of_work
-from outbox.sagas.engine import command_died, expire
+from outbox.sagas.engine import command_died
 
 REAPER_LOCK = 0x0B0E_0001
 
@@ -54,7 +54,7 @@ class DeadWorker:
 
 
 def reap() -> None:
-    """Release expired leases, count a crash for what dead workers had in hand, and expire steps of sagas.
+    """Release expired leases, and count a crash for what dead workers had in hand.
 
     Does nothing while another worker is at it.
     """
@@ -67,7 +67,6 @@ def reap() -> None:
         cursor.execute(_DEAD_WORKERS, (LOCK_CLASS,))
         for row in cursor.fetchall():
             _take_over(DeadWorker(row[0], row[1], row[2], row[3], json.loads(row[4])), unit)
-        expire()
 
 
 def _take_over(worker: DeadWorker, unit: UnitOfWork) -> None:

@@ -18,6 +18,7 @@ from outbox.engine import queue, reaper
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
 from outbox.engine.transactional import run_batch, run_one
+from outbox.sagas.engine import expire_late_steps
 
 SHIFT_SECONDS = 2.0
 LINGER_SECONDS = 25.0
@@ -93,6 +94,7 @@ class Shift:
         if now >= self._reap_at:
             self._reap_at = now + REAP_SECONDS
             reaper.reap()
+            expire_late_steps()
             self._run_isolated()
         if now >= self._seen_at:
             self._seen_at = now + SEEN_SECONDS

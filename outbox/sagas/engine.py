@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
-from django.db.models.functions import Now
+from django.db import OperationalError, connection
+from django.db.models.functions import Least, Now
 from structlog import get_logger
 from uuid_utils.compat import uuid7
 
@@ -21,7 +21,7 @@ from outbox.contracts import Message, contract_named, contract_of, encode
 from outbox.errors import SagaError
 from outbox.models import Message as MessageRow
 from outbox.models import Saga, SagaStatus, SagaStep, StepStatus
-from outbox.publishing import open_unit, require_unit_of_work, send
+from outbox.publishing import require_unit_of_work, send, unit_of_work
 from outbox.sagas.definition import Saga as Definition
 
 FINISHED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
@@ -308,19 +308,31 @@ def settle_compensated(definition_name: str, key: UUID, *, code: str, reason: st
     saga.save()
 
 
-def expire() -> int:
-    """Deal with steps over their deadline, in the open unit of work; return how many.
+@require_unit_of_work
+def shorten_deadline(definition_name: str, key: UUID, *, step: str, deadline: timedelta) -> None:
+    """Let `step`, when it is under way, expire `deadline` from now if that is sooner than it would."""
+    saga = Saga.objects.select_for_update().get(definition=definition_name, key=key)
+    if saga.status == SagaStatus.RUNNING and definition_of(saga).steps[saga.position].name == step:
+        saga.deadline_at = Least("deadline_at", Now() + deadline)
+        saga.save(update_fields=["deadline_at"])
+
+
+def expire_late_steps() -> None:
+    """Deal with steps over their deadline, each saga in a unit of work of its own.
 
     Before the pivot the saga compensates, the late step included; after it, and while compensating, a person is asked.
     """
-    open_unit()
-    late = Saga.objects.select_for_update(skip_locked=True).filter(
-        status__in=[SagaStatus.RUNNING, SagaStatus.COMPENSATING], deadline_at__lt=Now()
-    )[:EXPIRED_AT_ONCE]
-    for saga in late:
-        _expire(saga)
-        saga.save()
-    return len(late)
+    late = Saga.objects.filter(status__in=[SagaStatus.RUNNING, SagaStatus.COMPENSATING], deadline_at__lt=Now())
+    for saga_id in late.values_list("id", flat=True)[:EXPIRED_AT_ONCE]:
+        try:
+            with unit_of_work():
+                saga = late.select_for_update(skip_locked=True).filter(id=saga_id).first()
+                if saga is not None:
+                    _expire(saga)
+                    saga.save()
+        except OperationalError as error:
+            # Somebody else moves the same saga; the next look finds it again if it still is late.
+            log.info("expiry_postponed", saga_id=str(saga_id), error=str(error))
 
 
 def _expire(saga: Saga) -> None:

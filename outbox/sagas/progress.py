@@ -1,5 +1,6 @@
 """How far a saga is, in words that customers and staff can read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from outbox.models import Saga, SagaStatus, SagaStep, StepStatus
-from outbox.sagas.engine import definition_of
+from outbox.sagas.engine import FINISHED, definition_of
 
 _STATES = {
     SagaStatus.RUNNING: "in_progress",
@@ -19,11 +20,11 @@ _STATES = {
     SagaStatus.COMPENSATION_STUCK: "needs_attention",
 }
 _LIVE = """
-SELECT d.state, d.attempts, d.due_at,
+SELECT m.correlation_id, d.state, d.attempts, d.due_at,
        (SELECT coalesce(b.open_until, b.throttled_until) FROM outbox_breaker b
         WHERE d.consumer = ANY(b.consumers) AND (b.state <> 'closed' OR b.throttled_until > now()))
 FROM outbox_message m JOIN outbox_delivery d ON d.message_id = m.id
-WHERE m.correlation_id = %s AND m.headers ->> 'saga' = %s AND m.kind = 'command'
+WHERE m.correlation_id = ANY(%s) AND m.headers ? 'saga' AND m.kind = 'command'
 """
 _DONE = "SELECT message_id, attempts FROM outbox_receipt WHERE message_id = ANY(%s)"
 
@@ -65,16 +66,29 @@ class _Live:
 
 
 def progress_of(saga: Saga) -> Progress:
-    """Return the progress of `saga`, from its steps and its live deliveries: four statements."""
-    rows = {row.position: row for row in saga.steps.all()}
-    definition = definition_of(saga)
-    live = _live(saga)
-    attempts = _attempts([row.command_id for row in rows.values() if row.command_id])
+    """Return the progress of one saga."""
+    return progress_of_many([saga])[saga.id]
+
+
+def progress_of_many(sagas: Sequence[Saga]) -> dict[UUID, Progress]:
+    """Return the progress of each saga by its id, from its steps and its live deliveries: three statements in all."""
+    rows: dict[UUID, dict[int, SagaStep]] = {saga.id: {} for saga in sagas}
+    for row in SagaStep.objects.filter(saga_id__in=rows):
+        rows[row.saga_id][row.position] = row
+    live = _live([saga.correlation_id for saga in sagas if saga.status not in FINISHED])
+    attempts = _attempts([row.command_id for steps in rows.values() for row in steps.values() if row.command_id])
+    return {
+        saga.id: _progress(saga, rows[saga.id], live.get(saga.correlation_id, _Live(0, None)), attempts)
+        for saga in sagas
+    }
+
+
+def _progress(saga: Saga, rows: dict[int, SagaStep], live: "_Live", attempts: dict[UUID, int]) -> Progress:
     steps = [
         _step(saga, step.name, step.label, rows.get(place), live, attempts)
-        for place, step in enumerate(definition.steps)
+        for place, step in enumerate(definition_of(saga).steps)
     ]
-    finished = saga.status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
+    finished = saga.status in FINISHED
     state = _STATES[SagaStatus(saga.status)]
     if state == "in_progress" and live.waiting:
         state = "waiting"
@@ -95,13 +109,17 @@ def _awaiting(saga: Saga) -> str:
     return "the outcome of the cancellation" if saga.status == SagaStatus.SUSPENDED else step.awaiting
 
 
-def _live(saga: Saga) -> _Live:
+def _live(correlation_ids: list[UUID]) -> dict[UUID, _Live]:
     with connection.cursor() as cursor:
-        cursor.execute(_LIVE, [saga.correlation_id, str(saga.id)])
-        rows = cursor.fetchall()
-    times = [due_at or breaker for state, _, due_at, breaker in rows if state in ("scheduled", "ready")]
-    known = [time for time in times if time is not None]
-    return _Live(max((row[1] for row in rows), default=0), min(known, default=None))
+        cursor.execute(_LIVE, [correlation_ids])
+        found = cursor.fetchall()
+    live: dict[UUID, _Live] = {}
+    for correlation_id, state, attempts, due_at, breaker_until in found:
+        next_at = (due_at or breaker_until) if state in ("scheduled", "ready") else None
+        former = live.get(correlation_id, _Live(0, None))
+        times = [time for time in (former.next_attempt_at, next_at) if time is not None]
+        live[correlation_id] = _Live(max(former.attempts, attempts), min(times, default=None))
+    return live
 
 
 def _attempts(command_ids: list[UUID]) -> dict[UUID, int]:

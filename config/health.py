@@ -1,0 +1,96 @@
+"""Whether it lives, whether it is ready, whether work gets done: for load balancers and people; and its metrics."""
+
+import os
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import multiprocess as prometheus_multiprocess
+from prometheus_client.core import REGISTRY, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from outbox import stats
+
+WORKER_SEEN_WITHIN_SECONDS = 15.0
+OLDEST_DUE_WITHIN_SECONDS = 60.0
+
+
+def _answer(healthy: bool, **components: Any) -> JsonResponse:
+    body = {"status": "ok" if healthy else "failing", **components}
+    response = JsonResponse(body, status=200 if healthy else 503)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_safe
+def live(_request: HttpRequest) -> HttpResponse:
+    """This process answers."""
+    return _answer(healthy=True, release=settings.RELEASE)
+
+
+@require_safe
+def ready(_request: HttpRequest) -> HttpResponse:
+    """Orders can be placed: the database answers. What else is down is told, and does not matter here."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
+        breakers = {view.destination: view.state for view in stats.breakers()}
+    except DatabaseError as error:
+        return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
+    outside = {name: "ok" if state == "closed" else f"degraded: breaker {state}" for name, state in breakers.items()}
+    return _answer(healthy=True, components={"database": "ok", **outside})
+
+
+@require_safe
+def workers(_request: HttpRequest) -> HttpResponse:
+    """Work gets done: a worker was seen lately, and nothing that could run has waited too long."""
+    try:
+        seen = [round(view.seen_seconds, 1) for view in stats.workers()]
+        oldest = stats.oldest_due_seconds()
+    except DatabaseError as error:
+        return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
+    alive = [seconds for seconds in seen if seconds <= WORKER_SEEN_WITHIN_SECONDS]
+    return _answer(
+        healthy=bool(alive) and oldest <= OLDEST_DUE_WITHIN_SECONDS,
+        workers=len(alive),
+        last_seen_seconds=min(seen, default=None),
+        oldest_due_seconds=round(oldest, 1),
+    )
+
+
+class QueueCollector:
+    """Figures that the database knows best, read when they are scraped."""
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return the gauges of queue, breakers, workers and sagas."""
+        depth = GaugeMetricFamily("tandem_queue_depth", "Unfinished deliveries", labels=["consumer", "state"])
+        age = GaugeMetricFamily("tandem_oldest_due_seconds", "Age of the oldest due delivery", labels=["consumer"])
+        for row in stats.queue_depth():
+            for state in ("ready", "scheduled", "leased", "dead", "parked"):
+                depth.add_metric([row.consumer, state], getattr(row, state))
+            age.add_metric([row.consumer], row.oldest_seconds)
+        breaker = GaugeMetricFamily(
+            "tandem_breaker_state", "0 closed, 1 half open, 2 open", labels=["destination"]
+        )
+        for view in stats.breakers():
+            breaker.add_metric([view.destination], {"closed": 0, "half_open": 1, "open": 2}[view.state])
+        workers = GaugeMetricFamily("tandem_workers", "Worker processes signed in", value=len(stats.workers()))
+        sagas = GaugeMetricFamily("tandem_sagas", "Unfinished sagas", labels=["status"])
+        for status, count in stats.sagas_by_status().items():
+            sagas.add_metric([status], count)
+        return [depth, age, breaker, workers, sagas]
+
+
+@require_safe
+def metrics(_request: HttpRequest) -> HttpResponse:
+    """Prometheus metrics of every web and worker process, and the queue's figures."""
+    registry = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        prometheus_multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
+    registry.register(QueueCollector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

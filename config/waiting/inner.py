@@ -1,0 +1,70 @@
+"""Asking the synchronous site from inside the asynchronous layer."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+CARRIED = (b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-for", b"x-correlation-id")
+"""What a second question repeats of the first: who asks, and by which way."""
+
+
+@dataclass
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of a header, or None."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    def without(self, *names: bytes) -> list[Header]:
+        """Return the headers except those named."""
+        return [(key, value) for key, value in self.headers if key.lower() not in names]
+
+
+async def ask(site: Application, scope: Scope, receive: Receive) -> Answer:
+    """Pass a request on to the site and return its whole answer."""
+    answer = Answer(500, [], b"")
+
+    async def keep(event: MutableMapping[str, Any]) -> None:
+        if event["type"] == "http.response.start":
+            answer.status, answer.headers = event["status"], list(event.get("headers", []))
+        else:
+            answer.body += event.get("body", b"")
+
+    await site(scope, receive, keep)
+    return answer
+
+
+async def ask_again(site: Application, scope: Scope, path: str) -> Answer:
+    """GET `path` as the same caller."""
+    headers = [(key, value) for key, value in scope["headers"] if key in CARRIED]
+    inner = {
+        **scope,
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [*headers, (b"accept", b"application/json")],
+    }
+
+    async def nothing() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return await ask(site, inner, nothing)
+
+
+async def reply(send: Send, answer: Answer) -> None:
+    """Send a whole answer."""
+    headers = [*answer.without(b"content-length"), (b"content-length", str(len(answer.body)).encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

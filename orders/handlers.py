@@ -1,0 +1,75 @@
+"""Messages in, services called."""
+
+from fulfillment.events import (
+    ShipmentBookingFailed,
+    ShipmentCancellationRefused,
+    ShipmentDelivered,
+    ShipmentException,
+    ShipmentHandedOver,
+    ShipmentsBooked,
+    ShipmentsCancelled,
+    StockAllocated,
+    StockAllocationFailed,
+    StockReleased,
+)
+from orders import events, process
+from outbox import stats
+from outbox.consumers import Incoming, consumer
+from outbox.contracts import Event
+from payments.events import (
+    PaymentActionRequired,
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentCaptureFailed,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentVoided,
+)
+
+
+@consumer(
+    PaymentActionRequired,
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentCaptureFailed,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentVoided,
+    ShipmentBookingFailed,
+    ShipmentCancellationRefused,
+    ShipmentDelivered,
+    ShipmentException,
+    ShipmentHandedOver,
+    ShipmentsBooked,
+    ShipmentsCancelled,
+    StockAllocated,
+    StockAllocationFailed,
+    StockReleased,
+    name="orders.follow",
+    batch=1,  # it locks orders, which requests lock, too
+)
+def follow(event: Event, message: Incoming) -> None:
+    """Let the order follow its payment and its goods."""
+    process.follow(event=event, message=message)
+
+
+@consumer(
+    events.OrderPlaced,
+    events.OrderConfirmed,
+    events.OrderCompleted,
+    events.OrderRejected,
+    events.OrderCancelling,
+    events.OrderCancelled,
+    events.OrderCancellationRefused,
+    events.OrderHeld,
+    events.OrderResumed,
+    name="orders.tally",
+    batch=100,
+)
+def tally(event: Event, message: Incoming) -> None:
+    """Count what happens to orders, minute by minute, for the dashboards."""
+    stats.tally("orders", message.type.removeprefix("orders.order_"), at=message.created_at)
+    if isinstance(event, events.OrderPlaced):
+        stats.tally("orders", f"value_{event.currency}", at=message.created_at, by=event.total)

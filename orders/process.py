@@ -1,0 +1,120 @@
+"""The process manager: starts the order's sagas, and lets the order follow them."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from fulfillment.events import ShipmentDelivered, ShipmentHandedOver, StockAllocated, StockReleased
+from orders import lifecycle
+from orders.models import Order
+from orders.sagas import CANCEL_ORDER, PLACE_ORDER
+from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
+from outbox.consumers import Incoming
+from outbox.contracts import Event
+from outbox.models import Saga
+from outbox.publishing import announce, require_unit_of_work
+from outbox.sagas import engine
+from payments import facade as payments
+from payments.events import PaymentActionRequired
+
+PROGRESS_CHANNEL = "order_progress"
+"""Rung with an order's id whenever its progress may have changed."""
+REJECTED_BEFORE = OrderStatus.PLACED
+
+
+@require_unit_of_work
+def start_place_order(order: Order) -> None:
+    """Begin carrying a placed order through."""
+    engine.start(PLACE_ORDER, key=order.id, data=_data(order), correlation_id=order.correlation_id)
+
+
+@require_unit_of_work
+def start_cancel_order(order: Order, reason: str) -> None:
+    """Freeze the order's way forward and begin undoing it. The order's row is locked, and `cancelling`."""
+    if engine.suspend(PLACE_ORDER.name, order.id):
+        data = {**_data(order), "reason": reason}
+        engine.start(CANCEL_ORDER, key=order.id, data=data, correlation_id=order.correlation_id)
+    announce(PROGRESS_CHANNEL, str(order.id))
+
+
+def _data(order: Order) -> dict[str, str]:
+    return {"order_id": str(order.id), "payment_id": str(order.payment_id)}
+
+
+@require_unit_of_work
+def follow(*, event: Event, message: Incoming) -> None:
+    """Let the order show where money and goods are, then move its sagas."""
+    order_id: UUID = event.order_id  # type: ignore[attr-defined]  # every event that is followed carries it
+    order = Order.objects.select_for_update(of=("self",)).get(id=order_id)
+    _follow_money(order, event)
+    _follow_goods(order_id, event)
+    for definition in (PLACE_ORDER, CANCEL_ORDER):
+        if type(event) in definition.replies():
+            engine.handle(definition.name, event, message)
+    announce(PROGRESS_CHANNEL, str(order_id))
+
+
+def _follow_money(order: Order, event: Event) -> None:
+    """Take the payment's present state, not the event's word: events of one payment may arrive in another order."""
+    if not hasattr(event, "payment_id"):
+        return
+    status = payments.payment(order.payment_id).status
+    if status in PaymentStatus.values:
+        lifecycle.follow_payment(order_id=order.id, status=PaymentStatus(status))
+    if isinstance(event, PaymentActionRequired):
+        allowed = timedelta(seconds=settings.RESERVATION_SECONDS)
+        engine.shorten_deadline(PLACE_ORDER.name, order.id, step="authorise_payment", deadline=allowed)
+
+
+def _follow_goods(order_id: UUID, event: Event) -> None:
+    status = goods_status(event)
+    if status is not None:
+        lifecycle.follow_fulfillment(order_id=order_id, status=status)
+
+
+def goods_status(event: Event) -> FulfillmentStatus | None:
+    """Return where the goods are after `event`; None when it says nothing about them."""
+    if isinstance(event, StockAllocated):
+        return FulfillmentStatus.ALLOCATED
+    if isinstance(event, StockReleased):
+        return FulfillmentStatus.RELEASED
+    if isinstance(event, ShipmentHandedOver):
+        return FulfillmentStatus.SHIPPED if event.last else FulfillmentStatus.PARTIALLY_SHIPPED
+    if isinstance(event, ShipmentDelivered) and event.last:
+        return FulfillmentStatus.DELIVERED
+    return None
+
+
+def observe_place_order(saga: Saga, change: engine.Change) -> None:
+    """Move the order along with its saga."""
+    if change.kind == "step_done" and change.step == "allocate_stock":
+        lifecycle.confirm_order(order_id=saga.key)
+    elif change.kind == "compensating" and change.step != "authorise_payment":
+        lifecycle.begin_cancelling(order_id=saga.key, code=change.reason_code, reason=change.reason)
+    elif change.kind == "completed":
+        lifecycle.complete_order(order_id=saga.key)
+    elif change.kind == "compensated":
+        _undone(saga.key, change)
+
+
+def _undone(order_id: UUID, change: engine.Change) -> None:
+    """Everything is undone: an order whose payment never came about is rejected, any other is cancelled."""
+    if Order.objects.only("status").get(id=order_id).status == OrderStatus.PLACED:
+        lifecycle.reject_order(order_id=order_id, code=change.reason_code, reason=change.reason)
+    else:
+        lifecycle.finish_cancelling(order_id=order_id)
+
+
+def observe_cancel_order(saga: Saga, change: engine.Change) -> None:
+    """End a cancellation: the order is cancelled, or goes on because a parcel had left."""
+    if change.kind == "completed":
+        # The place-order saga's observer ends the order.
+        engine.settle_compensated(PLACE_ORDER.name, saga.key, code="cancelled", reason=saga.data["reason"])
+    elif change.kind == "compensated":
+        lifecycle.refuse_cancellation(order_id=saga.key, code="already_handed_over", reason=change.reason)
+        engine.resume(PLACE_ORDER.name, saga.key)
+
+
+engine.register(PLACE_ORDER, observe_place_order)
+engine.register(CANCEL_ORDER, observe_cancel_order)

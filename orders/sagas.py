@@ -1,0 +1,143 @@
+"""The process of an order, as two sagas to be read aloud. Pure: imports no Django."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from fulfillment.commands import AllocateStock, BookShipments, CancelShipments, ReleaseStock
+from fulfillment.events import (
+    ShipmentBookingFailed,
+    ShipmentCancellationRefused,
+    ShipmentHandedOver,
+    ShipmentsBooked,
+    ShipmentsCancelled,
+    StockAllocated,
+    StockAllocationFailed,
+    StockReleased,
+)
+from outbox.sagas.definition import Compensation, Data, Reply, Saga, Step
+from payments.commands import AuthorisePayment, CapturePayment, VoidPayment
+from payments.events import PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined, PaymentVoided
+
+
+def _order(data: Data) -> UUID:
+    return UUID(data["order_id"])
+
+
+def _payment(data: Data) -> UUID:
+    return UUID(data["payment_id"])
+
+
+def _release_stock(data: Data) -> ReleaseStock:
+    return ReleaseStock(order_id=_order(data), reason=data["reason"])
+
+
+def _void_payment(data: Data) -> VoidPayment:
+    return VoidPayment(payment_id=_payment(data), order_id=_order(data), reason=data["reason"])
+
+
+def _cancel_shipments(data: Data) -> CancelShipments:
+    return CancelShipments(order_id=_order(data), reason=data["reason"])
+
+
+PLACE_ORDER = Saga(
+    "orders.place_order",
+    version=1,
+    key="order_id",
+    steps=(
+        Step(
+            "reserve_stock",
+            label="Reserve stock",
+            awaiting="stock",
+            compensation=Compensation(_release_stock, Reply(StockReleased)),
+        ),
+        Step(
+            "authorise_payment",
+            label="Authorise payment",
+            awaiting="payment authorisation",
+            command=lambda data: AuthorisePayment(payment_id=_payment(data), order_id=_order(data)),
+            success=Reply(PaymentAuthorised),
+            failure=Reply(PaymentDeclined),
+            compensation=Compensation(_void_payment, Reply(PaymentVoided)),
+            undo_on_failure=False,
+            # A provider that is down is waited for; a customer who must act has less time (orders/process.py).
+            deadline=timedelta(hours=24),
+        ),
+        Step(
+            "allocate_stock",
+            label="Allocate stock",
+            awaiting="allocation of the reserved stock",
+            command=lambda data: AllocateStock(order_id=_order(data)),
+            success=Reply(StockAllocated),
+            failure=Reply(StockAllocationFailed),
+            deadline=timedelta(hours=24),
+        ),
+        Step(
+            "book_shipments",
+            label="Book shipment",
+            awaiting="labels from the carrier",
+            command=lambda data: BookShipments(order_id=_order(data)),
+            success=Reply(ShipmentsBooked),
+            failure=Reply(ShipmentBookingFailed),
+            compensation=Compensation(_cancel_shipments, Reply(ShipmentsCancelled)),
+            deadline=timedelta(hours=24),
+        ),
+        Step(
+            "hand_over",
+            label="Hand over to the carrier",
+            awaiting="collection by the carrier",
+            success=Reply(ShipmentHandedOver),
+            deadline=timedelta(days=7),
+            pivot=True,
+        ),
+        Step(
+            "capture_payment",
+            label="Capture payment",
+            awaiting="payment capture",
+            command=lambda data: CapturePayment(payment_id=_payment(data), order_id=_order(data)),
+            success=Reply(PaymentCaptured),
+            failure=Reply(PaymentCaptureFailed),
+            deadline=timedelta(hours=24),
+        ),
+        Step(
+            "complete",
+            label="Hand over every parcel",
+            awaiting="collection of the last parcel",
+            success=Reply(ShipmentHandedOver, when=lambda event: event.last),
+            deadline=timedelta(days=7),
+        ),
+    ),
+)
+
+CANCEL_ORDER = Saga(
+    "orders.cancel_order",
+    version=1,
+    key="order_id",
+    steps=(
+        Step(
+            "cancel_shipments",
+            label="Take parcels back",
+            awaiting="the carrier's answer on the parcels",
+            command=_cancel_shipments,
+            success=Reply(ShipmentsCancelled),
+            failure=Reply(ShipmentCancellationRefused),
+            deadline=timedelta(hours=24),
+            pivot=True,
+        ),
+        Step(
+            "void_payment",
+            label="Release the money",
+            awaiting="release of the money",
+            command=_void_payment,
+            success=Reply(PaymentVoided),
+            deadline=timedelta(hours=24),
+        ),
+        Step(
+            "release_stock",
+            label="Release the stock",
+            awaiting="release of the stock",
+            command=_release_stock,
+            success=Reply(StockReleased),
+            deadline=timedelta(hours=24),
+        ),
+    ),
+)
