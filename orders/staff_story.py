@@ -13,6 +13,9 @@ from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt
 LONG_SILENCE = timedelta(seconds=5)
 """A pause worth a line of its own."""
 
+CALLBACKS = frozenset({"fulfillment.follow_parcel", "payments.synchronise_payment"})
+"""Commands that are sent because somebody outside called us back."""
+
 FAILURE_KINDS = {
     "transient": "It did not work this time",
     "unknown": "The answer was lost: whether it worked is not known yet",
@@ -108,8 +111,9 @@ _STRENGTH = {kind: rank for rank, kind in enumerate(("outside", "queue", "retry"
 
 def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
     """Return the story in order of time, with long silences told."""
+    first = min([placed_at, *(message.created_at for message in rows.messages)])
     entries = [
-        Entry("placed", placed_at, "done", "request", f"{placed_by} placed the order", "Answered at once over the API.")
+        Entry("placed", first, "done", "request", f"{placed_by} placed the order", "Answered at once over the API.")
     ]
     entries += [_message_entry(message, rows) for message in rows.messages]
     entries += [_failure_entry(attempt, rows) for attempt in rows.attempts]
@@ -192,13 +196,19 @@ def _message_entry(message: Message, rows: Rows) -> Entry:
         key=f"m-{message.id}",
         at=message.created_at,
         tone="waiting" if command else said.tone,
-        icon="message" if command or said.tone == "progress" else said.tone,
+        icon=_icon(message, said),
         title=said.word,
         text=str(message.payload.get("reason") or ""),
         summary=message.name,
         facts=_message_facts(message, rows),
         minor=command,
     )
+
+
+def _icon(message: Message, said: Words) -> str:
+    if message.kind == "command":
+        return "callback" if message.name in CALLBACKS else "message"
+    return "message" if said.tone == "progress" else said.tone
 
 
 def _message_facts(message: Message, rows: Rows) -> tuple[tuple[str, str], ...]:
