@@ -9,10 +9,10 @@ from typing import TypeVar
 from django.core.cache import cache
 from django.db.models import Count, Max, Min, Q, Sum
 from django.db.models.functions import TruncMinute
-from django.urls import reverse
 from django.utils import timezone
 
 from config.charts import Chart, Point, chart
+from orders.console_links import console_list
 from orders.models import Order
 from orders.staff_words import SAGA, plain_name
 from outbox import stats
@@ -363,10 +363,12 @@ def _notices(
     if dead:
         title = f"{dead:,} message{' was' if dead == 1 else 's were'} given up."
         text = "Read the cause, mend it, then retry or discard."
-        notices.append(Notice("dead", "attention", title, text, None, dead_letters_href(), "Open the dead letters"))
+        notices.append(
+            Notice("dead", "attention", title, text, None, console_list("deadletter"), "Open the dead letters")
+        )
     if stuck:
         title = f"{stuck:,} saga{' is' if stuck == 1 else 's are'} stuck."
-        href = f"{reverse('admin:outbox_saga_changelist')}?status__in={','.join(STUCK)}"
+        href = f"{console_list('saga')}?status__in={','.join(STUCK)}"
         notices.append(Notice("stuck", "attention", title, "An operator must decide.", None, href, "Open the sagas"))
     return notices
 
@@ -377,8 +379,3 @@ def _outage(view: stats.BreakerView) -> Notice:
     return Notice(
         f"breaker-{view.destination}", "failed", f"“{view.destination}” does not answer.", text, view.changed_at
     )
-
-
-def dead_letters_href() -> str:
-    """Return the address of the operators' list of dead letters."""
-    return reverse("admin:outbox_deadletter_changelist")

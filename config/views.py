@@ -9,7 +9,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from config.pulse import dead_letters_href, take_pulse
+from config.pulse import take_pulse
+from orders.console_links import console_list
 from orders.staff_access import staff_only
 
 
@@ -25,7 +26,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def pulse(request: HttpRequest) -> HttpResponse:
     """Show how the system is doing."""
     template = "staff/pulse_body.html" if request.headers.get("HX-Request") else "staff/pulse.html"
-    context = {"here": "pulse", "pulse": take_pulse(), "dead_letters_href": dead_letters_href()}
+    context = {"here": "pulse", "pulse": take_pulse(), "dead_letters_href": console_list("deadletter")}
     return render(request, template, context)
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fulfillment import facade as fulfillment
+from orders.console_links import console_item
 from orders.models import Order, OrderLine
 from orders.public_ids import SHIPMENT, public_id
 from orders.sagas import PLACE_ORDER
@@ -249,12 +250,12 @@ def _address(address: dict[str, str | None]) -> list[str]:
 def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
     for delivery in rows.deliveries:
         if delivery.state == "dead":
-            href = reverse("admin:outbox_deadletter_change", args=[delivery.id])
+            href = console_item("deadletter", delivery.id)
             title = f"“{delivery.consumer}” gave up after {delivery.attempts} attempts."
             return Problem("attention", title, delivery.last_error, href, "Retry or discard it in the console")
     for saga in sagas:
         if saga.status in ("forward_stuck", "compensation_stuck"):
-            href = reverse("admin:outbox_saga_change", args=[saga.id])
+            href = console_item("saga", saga.id)
             return Problem("attention", "The order is stuck.", saga.reason, href, "Decide in the console")
     if order.payment_status == PaymentStatus.REQUIRES_ACTION and order.status == OrderStatus.PLACED:
         text = "The customer's bank asks for a confirmation. The order goes on when the customer gives it."
