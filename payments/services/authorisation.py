@@ -14,6 +14,7 @@ from payments.services.plans import CreatePlan, IntentPlan
 from payments.services.polling import KEY_LIFE
 from payments.services.settlement import (
     decline,
+    require_settled,
     settle,
     tell_action_required,
     tell_authorised,
@@ -84,6 +85,7 @@ def record_confirmation(*, payment_id: UUID, answer: IntentState | Declined) -> 
         decline(payment=payment, declined=answer)
     else:
         settle(payment=payment, seen=answer)
+    require_settled(payment, OperationKind.AUTHORISE)
 
 
 def _answer_again(payment: Payment) -> None:

@@ -7,7 +7,7 @@ from payments.events import PaymentCaptureFailed
 from payments.gateways.base import Declined, IntentState
 from payments.models import Payment, PaymentOperation
 from payments.services.plans import IntentPlan
-from payments.services.settlement import capture_failed, settle, tell_captured
+from payments.services.settlement import capture_failed, require_settled, settle, tell_captured
 from payments.states import TAKEN, OperationKind, PaymentStatus
 
 
@@ -34,6 +34,7 @@ def record_capture(*, payment_id: UUID, answer: IntentState | Declined) -> None:
         capture_failed(payment=payment, code=answer.decline_code or answer.code, reason=answer.reason)
     else:
         settle(payment=payment, seen=answer)
+    require_settled(payment, OperationKind.CAPTURE)
 
 
 def _refuse(payment: Payment) -> None:

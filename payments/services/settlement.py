@@ -9,7 +9,7 @@ from uuid import UUID
 
 from structlog import get_logger
 
-from outbox.outcomes import Permanent
+from outbox.outcomes import Permanent, Transient
 from outbox.publishing import publish, require_unit_of_work, send
 from payments.commands import SynchronisePayment, VoidPayment
 from payments.events import (
@@ -23,7 +23,7 @@ from payments.events import (
 from payments.gateways.base import Declined, IntentState, IntentStatus
 from payments.models import Payment, PaymentOperation
 from payments.services.polling import POLL_AFTER
-from payments.states import AWAITING_AUTHORISATION, CLEAR, TAKEN, OperationKind, OperationStatus, PaymentStatus
+from payments.states import AWAITING_AUTHORISATION, CALLED, CLEAR, TAKEN, OperationKind, OperationStatus, PaymentStatus
 
 HELD = frozenset({IntentStatus.REQUIRES_CAPTURE, IntentStatus.SUCCEEDED})
 CANCELLED_ELSEWHERE = Declined("canceled", "", "The payment was cancelled at the payment provider.")
@@ -88,6 +88,13 @@ def lose_track(*, operation_id: UUID, error: str) -> None:
     Payment.objects.lock(operation.payment_id)
     operation.refresh_from_db()
     operation.lose_track(error[:1000])
+
+
+def require_settled(payment: Payment, kind: OperationKind) -> None:
+    """Raise Transient, so that the provider is asked again, when its answer left the operation's outcome open."""
+    operation = payment.live(kind)
+    if operation is not None and operation.status in CALLED:
+        raise Transient(f"The provider's answer leaves open what became of the {kind.value}", unknown=True)
 
 
 def tell_authorised(payment: Payment) -> None:

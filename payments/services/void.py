@@ -14,7 +14,7 @@ from payments.gateways.base import IntentState
 from payments.models import Payment, PaymentOperation
 from payments.services.plans import IntentPlan
 from payments.services.polling import CALL_LIMIT, RECHECK_AFTER
-from payments.services.settlement import release, settle, tell_voided
+from payments.services.settlement import release, require_settled, settle, tell_voided
 from payments.states import CLEAR, TAKEN, OperationKind, OperationStatus, PaymentStatus
 
 
@@ -46,6 +46,7 @@ def record_void(*, payment_id: UUID, seen: IntentState) -> None:
     settle(payment=payment, seen=seen)
     if payment.status in TAKEN:
         _refund_what_was_taken(payment)
+    require_settled(payment, OperationKind.VOID)
 
 
 def _look_again(payment: Payment) -> IntentPlan | None:
