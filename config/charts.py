@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 HEIGHT = 100.0
+LONE = "h0.6"
+"""How a reading without neighbours is drawn: as a dash as wide as its column allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ def path(values: Sequence[float | None], ceiling: float) -> str:
         if value is None:
             pen = "M"
             continue
-        commands.append(f"{pen}{index + 0.5:g} {HEIGHT - value / ceiling * HEIGHT:.1f}")
-        if pen == "M" and (index + 1 == len(values) or values[index + 1] is None):
-            commands.append("h0.01")  # a lone reading is drawn as a dot
+        lone = pen == "M" and (index + 1 == len(values) or values[index + 1] is None)
+        x = index + (0.2 if lone else 0.5)
+        commands.append(f"{pen}{x:g} {HEIGHT - value / ceiling * HEIGHT:.1f}{LONE if lone else ''}")
         pen = "L"
     return "".join(commands)
 

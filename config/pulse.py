@@ -20,11 +20,15 @@ from outbox.models import Delivery, Rollup, Saga
 from payments.models import PaymentOperation
 
 HOUR = timedelta(hours=1)
+SETTLING = timedelta(minutes=5)
+"""How long after its end an hour still changes much."""
+KEPT_SECONDS = 600
 LATE = 30.0
 """Seconds that a message may be due before its queue is called late."""
 WORKER_SILENCE = 15.0
 """Seconds without news after which a worker counts as lost."""
 OPEN_ORDERS = Q(status__in=("placed", "confirmed", "cancelling", "on_hold"))
+MESSAGE_MEASURES = Q(measure__startswith="le_") | Q(measure__in=("failed", "dead"))
 STUCK = ("forward_stuck", "compensation_stuck")
 
 T = TypeVar("T")
@@ -134,7 +138,7 @@ def take_pulse() -> Pulse:
     dead = sum(depth.dead for depth in depths)
     return Pulse(
         notices=_notices(breakers, workers, depths, dead=dead, stuck=stuck),
-        orders_today=_orders_today(now),
+        orders_today=_orders_today(per_minute, now),
         orders_hour=sum(per_minute.values()),
         in_progress=open_orders["n"],
         oldest_open=open_orders["oldest"],
@@ -166,11 +170,13 @@ def _orders_per_minute(now: datetime) -> dict[datetime, int]:
     return {minute: counted.get(minute, 0) for minute in (first + timedelta(minutes=n) for n in range(60))}
 
 
-def _orders_today(now: datetime) -> int:
-    def count(low: datetime, high: datetime) -> int:
-        return Order.objects.filter(placed_at__gte=low, placed_at__lt=high).count()
-
-    return sum(_by_hour("orders", now, keep=26 * 3600, read=count))
+def _orders_today(per_minute: dict[datetime, int], now: datetime) -> int:
+    """Count the last hour from the orders themselves, also while no worker tallies; what is older from the roll-ups."""
+    midnight = _midnight(now)
+    older = Rollup.objects.filter(
+        consumer="orders", measure="placed", minute__gte=midnight, minute__lt=min(per_minute)
+    ).aggregate(n=Sum("value", default=0))["n"]
+    return int(older) + sum(count for minute, count in per_minute.items() if minute >= midnight)
 
 
 def _money_today(now: datetime) -> list[Taken]:
@@ -185,30 +191,34 @@ def _money_today(now: datetime) -> list[Taken]:
         )
 
     sums: dict[str, dict[str, Decimal]] = {}
-    for rows in _by_hour("money", now, keep=600, read=moved):
+    for rows in _by_hour("money", now, moved):
         for currency, kind, total in rows:
             of = sums.setdefault(currency, {"authorise": Decimal(0), "capture": Decimal(0)})
             of[kind] += total
-    return [Taken(currency, of["authorise"], of["capture"]) for currency, of in sorted(sums.items())]
+    taken = [Taken(currency, of["authorise"], of["capture"]) for currency, of in sums.items()]
+    return sorted(taken, key=lambda sum_: (-sum_.authorised, sum_.currency))
 
 
-def _by_hour(name: str, now: datetime, *, keep: int, read: Callable[[datetime, datetime], T]) -> list[T]:
-    """Return what `read` answers for each hour of today; the answer for an hour long past is kept `keep` seconds."""
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def _by_hour(name: str, now: datetime, read: Callable[[datetime, datetime], T]) -> list[T]:
+    """Return what `read` answers for each hour of today; the answer for an hour that is past is kept a while."""
     answers: list[T] = []
-    low = midnight
+    low = _midnight(now)
     while low <= now:
         high = low + HOUR
-        closed = now - high > timedelta(minutes=5)
+        closed = now - high > SETTLING
         key = f"pulse:{name}:{low:%Y%m%d%H}"
         answer = cache.get(key) if closed else None
         if answer is None:
             answer = read(low, high)
             if closed:
-                cache.set(key, answer, keep)
+                cache.set(key, answer, KEPT_SECONDS)
         answers.append(answer)
         low = high
     return answers
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 # Charts
@@ -268,7 +278,7 @@ def _queues(depths: Sequence[stats.QueueDepth]) -> list[Queue]:
 
 def _done_and_failed() -> dict[str, tuple[int, int]]:
     rows = (
-        Rollup.objects.filter(minute__gte=timezone.now() - HOUR)
+        Rollup.objects.filter(MESSAGE_MEASURES, minute__gte=timezone.now() - HOUR)
         .order_by()
         .values_list("consumer")
         .annotate(
@@ -315,7 +325,7 @@ def _breaker(view: stats.BreakerView) -> State:
 
 
 def _waits(view: stats.BreakerView) -> str:
-    return f"{view.waiting:,} wait" if view.waiting else "nothing waits"
+    return f"{view.waiting:,} wait{'s' if view.waiting == 1 else ''}" if view.waiting else "nothing waits"
 
 
 def _sagas() -> list[State]:
