@@ -1,7 +1,9 @@
 """Given goods and a carrier: what fulfilment's tests start from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import Lock
 from uuid import UUID, uuid4
 
@@ -9,6 +11,7 @@ from django.db import connection
 
 from fulfillment import facade
 from fulfillment.carriers.base import Label, LabelRefused, LabelRequest, LabelVoided, ParcelCollected
+from fulfillment.commands import FollowParcel
 from fulfillment.facade import ReserveLine, ShippingAddress
 from fulfillment.models import Consignment, Reservation, Shipment, StockItem
 from fulfillment.references import shipment_reference
@@ -86,6 +89,37 @@ def sql(statement: str, *parameters: object) -> None:
         cursor.execute(statement, parameters)
 
 
+def parcel(order_id: UUID, warehouse: str) -> Shipment:
+    return Shipment.objects.of(order_id).live().get(warehouse=warehouse)
+
+
+def report(shipment: Shipment, what: str, sequence: int) -> FollowParcel:
+    return FollowParcel(
+        shipment_id=shipment.id,
+        order_id=shipment.order_id,
+        callback_id=uuid4(),
+        report=f"parcel.{what}",
+        sequence=sequence,
+        label_id=shipment.label_id or f"lbl_of_{shipment.warehouse_id}",
+        tracking_number=shipment.tracking_number or "TC of the report",
+        occurred_at=datetime.now(UTC),
+    )
+
+
+def at_once(service: Callable[..., object], **arguments: object) -> None:
+    """Call a service in a unit of work of its own, as a door would."""
+    with unit_of_work():
+        service(**arguments)
+
+
+def elsewhere(work: Callable[[], object]) -> None:
+    """Work as another process would: on a connection of its own."""
+    try:
+        work()
+    finally:
+        connection.close()
+
+
 @dataclass
 class FakeCarrier:
     """Keeps labels as a carrier does; told what goes wrong, it goes wrong."""
@@ -93,12 +127,15 @@ class FakeCarrier:
     labels: dict[str, Label] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     collected: set[str] = field(default_factory=set)
+    voided: set[str] = field(default_factory=set)
     refused: dict[str, LabelRefused] = field(default_factory=dict)
     """By warehouse: what is answered to a booking."""
     troubles: dict[str, list[Exception]] = field(default_factory=dict)
     """By operation: raised one after the other instead of doing it."""
     after: dict[str, list[Exception]] = field(default_factory=dict)
     """By operation: raised one after the other, when it has been done."""
+    meanwhile: dict[str, list[Callable[[], object]]] = field(default_factory=dict)
+    """By operation: what another worker does, and commits, while the call is under way."""
     lock: Lock = field(default_factory=Lock)
 
     def book(self, request: LabelRequest) -> Label | LabelRefused:
@@ -107,7 +144,9 @@ class FakeCarrier:
                 return self.refused[request.warehouse]
             number = len(self.labels) + 1
             made = Label(id=f"lbl_{number}", tracking_number=f"TC{number}", url=f"http://carrier/{number}")
-            return self.labels.setdefault(request.shipment, made)
+            self.labels.setdefault(request.shipment, made)
+            self._lose("book")
+            return self.labels[request.shipment]
 
     def find(self, shipment: str) -> Label | None:
         with self._doing("find", shipment):
@@ -115,33 +154,30 @@ class FakeCarrier:
 
     def void(self, label_id: str) -> LabelVoided | ParcelCollected:
         with self._doing("void", label_id):
-            return ParcelCollected() if label_id in self.collected else LabelVoided()
+            if label_id in self.collected:
+                return ParcelCollected()
+            self.voided.add(label_id)
+            self._lose("void")
+            return LabelVoided()
 
-    def collect(self, shipment_ids: Iterable[UUID]) -> None:
-        self.collected |= {self.labels[shipment_reference(each)].id for each in shipment_ids}
+    def _lose(self, operation: str) -> None:
+        if self.after.get(operation):
+            raise self.after[operation].pop(0)
+
+    def collect(self, *shipments: Shipment) -> None:
+        """The parcels leave; their labels cannot be voided any more."""
+        self.collected |= {self.labels[shipment_reference(each.id)].id for each in shipments}
 
     def operations(self) -> list[str]:
         return [operation for operation, _ in self.calls]
 
-    def _doing(self, operation: str, subject: str) -> "_Doing":
-        return _Doing(self, operation, subject)
-
-
-@dataclass
-class _Doing:
-    carrier: FakeCarrier
-    operation: str
-    subject: str
-
-    def __enter__(self) -> None:
+    @contextmanager
+    def _doing(self, operation: str, subject: str) -> Iterator[None]:
         no_transaction_open()
-        self.carrier.lock.acquire()
-        self.carrier.calls.append((self.operation, self.subject))
-        if self.carrier.troubles.get(self.operation):
-            self.carrier.lock.release()
-            raise self.carrier.troubles[self.operation].pop(0)
-
-    def __exit__(self, *_: object) -> None:
-        self.carrier.lock.release()
-        if self.carrier.after.get(self.operation):
-            raise self.carrier.after[self.operation].pop(0)
+        with self.lock:
+            if self.meanwhile.get(operation):
+                elsewhere(self.meanwhile[operation].pop(0))
+            self.calls.append((operation, subject))
+            if self.troubles.get(operation):
+                raise self.troubles[operation].pop(0)
+            yield

@@ -1,22 +1,24 @@
 """Booking labels, following parcels, and telling the order."""
 
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
 from fulfillment import facade
 from fulfillment.carriers.base import LabelRefused
-from fulfillment.commands import AllocateStock, BookShipments, CancelShipments, FollowParcel, ReleaseStock
+from fulfillment.commands import BookShipments, CancelShipments, ReleaseStock
 from fulfillment.models import Shipment, StockMovement
+from fulfillment.services import tracking
 from outbox.models import Delivery
 from outbox.outcomes import Permanent, Throttled, Transient
 from tests.integration.fulfillment.goods import (
-    FakeCarrier,
     ask,
+    at_once,
     event,
     level,
+    parcel,
     parcels,
+    report,
     reservations,
     reserve,
     state,
@@ -25,34 +27,6 @@ from tests.integration.fulfillment.goods import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants_hold")]
-
-
-@pytest.fixture
-def order(drain) -> UUID:
-    """An allocated order whose goods are in both warehouses."""
-    stock("TEA", LIS=9, BER=0)
-    stock("CUP", LIS=0, BER=9)
-    order_id = reserve(TEA=2, CUP=1)
-    ask(AllocateStock(order_id=order_id))
-    drain()
-    return order_id
-
-
-def parcel(order_id: UUID, warehouse: str) -> Shipment:
-    return Shipment.objects.of(order_id).live().get(warehouse=warehouse)
-
-
-def report(shipment: Shipment, what: str, sequence: int) -> FollowParcel:
-    return FollowParcel(
-        shipment_id=shipment.id,
-        order_id=shipment.order_id,
-        callback_id=uuid4(),
-        report=f"parcel.{what}",
-        sequence=sequence,
-        label_id=shipment.label_id or "lbl_from_report",
-        tracking_number=shipment.tracking_number or "TC9",
-        occurred_at=datetime.now(UTC),
-    )
 
 
 @pytest.mark.requirement("M3")
@@ -217,21 +191,17 @@ def test_reports_that_come_twice_and_in_the_wrong_order_move_a_parcel_forward_on
 
 
 def test_a_collection_that_is_reported_before_the_booking_is_recorded_counts_as_booked(drain, order, carrier):
-    reported: list[UUID] = []
+    def collected() -> None:
+        at_once(tracking.follow_parcel, report=report(parcel(order, "BER"), "collected", 1))
+        assert parcel(order, "BER").status == "handed_over"
 
-    def collect_while_booking(request):
-        label = FakeCarrier.book(carrier, request)
-        shipment = Shipment.objects.get(id=UUID(request.shipment.removeprefix("shp_")))
-        return label, shipment
-
+    carrier.meanwhile["book"] = [collected]
     ask(BookShipments(order_id=order))
-    drain(until=lambda: Shipment.objects.of(order).count() == 2)
-    pending = parcel(order, "LIS")
-    ask(report(pending, "collected", 1))
     drain()
-    assert reported == []
-    assert parcel(order, "LIS").status == "handed_over"
-    assert told(order).count("shipment_handed_over") == 1
+    assert parcels(order) == [("BER", "handed_over"), ("LIS", "ready")]
+    assert told(order) == ["stock_allocated", "shipment_handed_over", "shipments_booked"]
+    assert (level("CUP", "BER"), level("TEA", "LIS")) == ((8, 0), (9, 2))
+    assert parcel(order, "BER").label_url
 
 
 def test_trouble_with_a_parcel_that_left_is_told(drain, order, carrier):
@@ -261,7 +231,7 @@ def test_a_report_that_cannot_be_is_set_aside_for_a_person(drain, order, carrier
 
 
 def test_a_report_about_an_unknown_parcel_is_set_aside(drain):
-    unknown = Shipment(id=uuid4(), consignment_id=uuid4())
+    unknown = Shipment(id=uuid4(), consignment_id=uuid4(), label_id="lbl_1", tracking_number="TC1")
     ask(report(unknown, "collected", 1))
     drain()
     assert "has no parcel" in Delivery.objects.get(state="dead").last_error
