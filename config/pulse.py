@@ -12,7 +12,7 @@ from django.db.models.functions import TruncMinute
 from django.utils import timezone
 
 from config.charts import Chart, Point, chart
-from orders.console_links import console_list
+from config.notices import LATE, STUCK, WORKER_SILENCE, Notice, notices_of
 from orders.models import Order
 from orders.staff_words import SAGA, plain_name
 from outbox import stats
@@ -23,28 +23,10 @@ HOUR = timedelta(hours=1)
 SETTLING = timedelta(minutes=5)
 """How long after its end an hour still changes much."""
 KEPT_SECONDS = 600
-LATE = 30.0
-"""Seconds that a message may be due before its queue is called late."""
-WORKER_SILENCE = 15.0
-"""Seconds without news after which a worker counts as lost."""
 OPEN_ORDERS = Q(status__in=("placed", "confirmed", "cancelling", "on_hold"))
 MESSAGE_MEASURES = Q(measure__startswith="le_") | Q(measure__in=("failed", "dead"))
-STUCK = ("forward_stuck", "compensation_stuck")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something that staff should know before anything else."""
-
-    key: str
-    tone: str
-    title: str
-    text: str
-    since: datetime | None = None
-    href: str = ""
-    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +119,7 @@ def take_pulse() -> Pulse:
     stuck = Saga.objects.filter(status__in=STUCK).count()
     dead = sum(depth.dead for depth in depths)
     return Pulse(
-        notices=_notices(breakers, workers, depths, dead=dead, stuck=stuck),
+        notices=notices_of(breakers, workers, depths, dead=dead, stuck=stuck),
         orders_today=_orders_today(per_minute, now),
         orders_hour=sum(per_minute.values()),
         in_progress=open_orders["n"],
@@ -349,43 +331,3 @@ def _worker(view: stats.WorkerView, now: datetime) -> State:
     if view.in_hand:
         return State(name, view.consumer, "progress", "Working", seen)
     return State(name, "waits for messages", "done", "Ready", seen)
-
-
-# What to say first
-
-
-def _notices(
-    breakers: Sequence[stats.BreakerView],
-    workers: Sequence[stats.WorkerView],
-    depths: Sequence[stats.QueueDepth],
-    *,
-    dead: int,
-    stuck: int,
-) -> list[Notice]:
-    notices = [_outage(view) for view in breakers if view.state != "closed"]
-    if not any(view.seen_seconds <= WORKER_SILENCE for view in workers):
-        waiting = sum(depth.ready for depth in depths)
-        text = f"Orders are accepted as usual; {waiting:,} messages wait until a worker starts."
-        notices.append(Notice("workers", "failed", "No worker is running.", text))
-    elif late := [depth for depth in depths if depth.oldest_seconds > LATE and depth.ready]:
-        text = "They are worked off in order; more workers would shorten the wait."
-        notices.append(Notice("late", "attention", f"{len(late)} queues are late.", text))
-    if dead:
-        title = f"{dead:,} message{' was' if dead == 1 else 's were'} given up."
-        text = "Read the cause, mend it, then retry or discard."
-        notices.append(
-            Notice("dead", "attention", title, text, None, console_list("deadletter"), "Open the dead letters")
-        )
-    if stuck:
-        title = f"{stuck:,} saga{' is' if stuck == 1 else 's are'} stuck."
-        href = f"{console_list('saga')}?status__in={','.join(STUCK)}"
-        notices.append(Notice("stuck", "attention", title, "An operator must decide.", None, href, "Open the sagas"))
-    return notices
-
-
-def _outage(view: stats.BreakerView) -> Notice:
-    trying = "one call at a time is let through to try it" if view.state == "half_open" else "it is tried by itself"
-    text = f"Orders are still accepted; {view.waiting:,} messages wait, and go on when it is back; {trying}."
-    return Notice(
-        f"breaker-{view.destination}", "failed", f"“{view.destination}” does not answer.", text, view.changed_at
-    )

@@ -1,0 +1,65 @@
+"""What staff should know before anything else: outages, late queues, work that waits for a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orders.console_links import console_list
+from outbox import stats
+
+LATE = 30.0
+"""Seconds that a message may be due before its queue is called late."""
+WORKER_SILENCE = 15.0
+"""Seconds without news after which a worker counts as lost."""
+STUCK = ("forward_stuck", "compensation_stuck")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that staff should know before anything else."""
+
+    key: str
+    tone: str
+    title: str
+    text: str
+    since: datetime | None = None
+    href: str = ""
+    link: str = ""
+
+
+def notices_of(
+    breakers: Sequence[stats.BreakerView],
+    workers: Sequence[stats.WorkerView],
+    depths: Sequence[stats.QueueDepth],
+    *,
+    dead: int,
+    stuck: int,
+) -> list[Notice]:
+    """Return what is wrong, the worst first; an empty list when all is well."""
+    notices = [_outage(view) for view in breakers if view.state != "closed"]
+    if not any(view.seen_seconds <= WORKER_SILENCE for view in workers):
+        waiting = sum(depth.ready for depth in depths)
+        text = f"Orders are accepted as usual; {waiting:,} messages wait until a worker starts."
+        notices.append(Notice("workers", "failed", "No worker is running.", text))
+    elif late := [depth for depth in depths if depth.oldest_seconds > LATE and depth.ready]:
+        text = "They are worked off in order; more workers would shorten the wait."
+        notices.append(Notice("late", "attention", f"{len(late)} queues are late.", text))
+    if dead:
+        title = f"{dead:,} message{' was' if dead == 1 else 's were'} given up."
+        text = "Read the cause, mend it, then retry or discard."
+        notices.append(
+            Notice("dead", "attention", title, text, None, console_list("deadletter"), "Open the dead letters")
+        )
+    if stuck:
+        title = f"{stuck:,} saga{' is' if stuck == 1 else 's are'} stuck."
+        href = f"{console_list('saga')}?status__in={','.join(STUCK)}"
+        notices.append(Notice("stuck", "attention", title, "An operator must decide.", None, href, "Open the sagas"))
+    return notices
+
+
+def _outage(view: stats.BreakerView) -> Notice:
+    trying = "one call at a time is let through to try it" if view.state == "half_open" else "it is tried by itself"
+    text = f"Orders are still accepted; {view.waiting:,} messages wait, and go on when it is back; {trying}."
+    return Notice(
+        f"breaker-{view.destination}", "failed", f"“{view.destination}” does not answer.", text, view.changed_at
+    )
