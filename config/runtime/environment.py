@@ -92,6 +92,7 @@ def test_environment(data: DataDirectory, database: Database) -> dict[str, str]:
 
 def base_environment(data: DataDirectory, database: Database) -> dict[str, str]:
     return {
+        "STATIC_ROOT": str(data.static),
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": database.url,

@@ -27,7 +27,7 @@ class DataDirectory:
 
     def make(self) -> None:
         """Make the directory and what belongs in it. Raises StartupError where that is impossible."""
-        for folder in (self.path, self.logs, self.run, self.metrics, self.sandboxes):
+        for folder in (self.path, self.logs, self.run, self.metrics, self.sandboxes, self.static):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -52,6 +52,11 @@ class DataDirectory:
     @property
     def sandboxes(self) -> Path:
         return self.path / "sandboxes"
+
+    @property
+    def static(self) -> Path:
+        """Where `collectstatic` would put files; empty here, as they are served from the source."""
+        return self.path / "static"
 
     @property
     def processes(self) -> Path:
