@@ -74,12 +74,13 @@ LEFT JOIN outbox_idempotencyrecord AS record
 
 _REMEMBER = """
 INSERT INTO outbox_idempotencyrecord
-       (scope, key, request_hash, response_status, response_headers, response_body, expires_at)
-VALUES (%(scope)s, %(key)s, %(hash)s, %(status)s, %(headers)s, %(body)s, now() + make_interval(hours => %(hours)s))
+       (scope, key, request_hash, response_status, response_headers, response_body, created_at, expires_at)
+VALUES (%(scope)s, %(key)s, %(hash)s, %(status)s, %(headers)s, %(body)s, now(),
+        now() + make_interval(hours => %(hours)s))
 ON CONFLICT (scope, key) DO UPDATE
    SET request_hash = excluded.request_hash, response_status = excluded.response_status,
        response_headers = excluded.response_headers, response_body = excluded.response_body,
-       created_at = now(), expires_at = excluded.expires_at
+       created_at = excluded.created_at, expires_at = excluded.expires_at
  WHERE outbox_idempotencyrecord.expires_at <= now()
 """
 

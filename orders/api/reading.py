@@ -83,7 +83,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _bounded_integer(digits: str) -> int:
-    if len(digits) > MAX_INTEGER_DIGITS:
+    if len(digits.lstrip("-")) > MAX_INTEGER_DIGITS:
         raise MalformedRequest(f"The body has an integer of more than {MAX_INTEGER_DIGITS} digits.")
     return int(digits)
 
