@@ -18,7 +18,7 @@ STREAMS_AT_ONCE = 16
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS callback (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stream TEXT NOT NULL, body TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'given_up')),
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'given_up')),
     due_at REAL NOT NULL, give_up_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     held INTEGER NOT NULL DEFAULT 0
 );
@@ -47,11 +47,10 @@ class CallbackSender:
         store.define(SCHEMA)
 
     def enqueue(self, callback_id: str, *, stream: str, body: str) -> None:
-        """Remember a callback for delivery; one with a known id is ignored. Joins an open transaction."""
+        """Remember a callback until it is delivered. Joins an open transaction."""
         now = time.time()
         self._store.execute(
-            "INSERT INTO callback (id, stream, body, due_at, give_up_at) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO callback (id, stream, body, due_at, give_up_at) VALUES (?, ?, ?, ?, ?)",
             *(callback_id, stream, body, now, now + self._give_up_after),
         )
         self._bell.set()
@@ -126,7 +125,7 @@ class CallbackSender:
 
     def _finish(self, row: Row) -> None:
         with self._store.transaction():
-            self._store.execute("UPDATE callback SET state = 'delivered' WHERE id = ?", row["id"])
+            self._store.execute("DELETE FROM callback WHERE id = ?", row["id"])
             self._store.execute(
                 "UPDATE callback SET due_at = 0 WHERE stream = ? AND held AND state = 'pending'", row["stream"]
             )

@@ -149,3 +149,12 @@ def test_the_ledger_shows_both_providers(payments, carrier):
     shown = next(entry for entry in ledger["labels"] if entry["order"] == order_id)
     assert (shown["id"], shown["shipment"]) == (label["id"], label["shipment"])
     assert shown["idempotency_key"] == f"label-{order_id}"
+
+
+def test_a_fault_with_half_a_rate_hits_about_half_of_the_calls(payments):
+    payments.fault(target="payments", mode="error", rate=0.5)
+    headers = {"Authorization": "Bearer sk_test_12345"}
+    statuses = [payments.client.get("/v1/refunds", headers=headers).status_code for _ in range(100)]
+    # Outside of 20 to 80 falls one run in a billion.
+    assert 20 <= statuses.count(503) <= 80
+    assert set(statuses) == {200, 503}

@@ -49,6 +49,7 @@ class Labels:
         self._collect_after = collect_after
         self._deliver_after = deliver_after
         store.define(SCHEMA)
+        store.execute("DELETE FROM idempotency_key WHERE created_at < ?", time.time() - KEY_LIFE_SECONDS)
 
     def book(self, booking: dict[str, object], key: str | None) -> tuple[Row, bool]:
         """A new label, or with a known key the label made then (and True); raises KeyReused."""

@@ -99,6 +99,10 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.webhook_secret:
         parser.error("give --webhook-secret or set PAYMENT_WEBHOOK_SECRET")
+    if not Path(options.localstripe_python).exists():
+        parser.error(
+            f"{options.localstripe_python} is missing: make an environment with localstripe and name its python"
+        )
     return options
 
 

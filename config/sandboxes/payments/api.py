@@ -75,7 +75,9 @@ class PaymentsApi:
             key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
             try:
                 _authenticate(request)
-                text = (await request.body()).decode() if request.method == "POST" else request.url.query
+                text = (
+                    (await request.body()).decode(errors="replace") if request.method == "POST" else request.url.query
+                )
                 answer = await self._answer(request, text, key, work)
             except StripeError as refusal:
                 answer = Answer(refusal.status, refusal.body())

@@ -35,6 +35,7 @@ class IdempotencyKeys:
         self._store = store
         self._running: set[str] = set()
         store.define(SCHEMA)
+        store.execute("DELETE FROM idempotency_key WHERE created_at < ?", time.time() - KEY_LIFE_SECONDS)
 
     async def once(self, key: str, request: str, work: Callable[[bool], Awaitable[Answer]]) -> Answer:
         """The answer stored under `key`, else that of `work`.
