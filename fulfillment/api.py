@@ -1,6 +1,5 @@
 """The carrier's door: signed callbacks in."""
 
-import json
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -19,8 +18,9 @@ from outbox.context import scope
 from outbox.publishing import unit_of_work
 
 MAX_BODY_BYTES = 65_536
+MAX_ID_CHARACTERS = 255
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=80, pattern=r"^[\x21-\x7e]+$")]
 
 
 class CallbackDocument(msgspec.Struct):
@@ -58,17 +58,18 @@ def carrier_callback(request: HttpRequest) -> HttpResponse:
     if len(body) > MAX_BODY_BYTES:
         return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "A callback has at most 64 kB.")
     try:
-        Webhook(settings.CARRIER_WEBHOOK_SECRET).verify(body, dict(request.headers))
-    except WebhookVerificationError as error:
-        return _problem(HTTPStatus.UNAUTHORIZED, "invalid_signature", f"The callback is not genuine: {error}.")
+        Webhook(settings.CARRIER_WEBHOOK_SECRET).verify(body, dict(request.headers), json_parse=False)
+    except (WebhookVerificationError, ValueError):  # ValueError: a signature or a body that cannot even be decoded
+        return _problem(HTTPStatus.UNAUTHORIZED, "invalid_signature", "The callback's signature does not fit.")
+    webhook_id = request.headers["webhook-id"]
     try:
         report = msgspec.json.decode(body, type=CallbackDocument).report()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return _problem(HTTPStatus.BAD_REQUEST, "malformed_request", f"The callback cannot be read: {error}.")
-    if report is None:
+    if report is None or len(webhook_id) > MAX_ID_CHARACTERS:
         return _problem(HTTPStatus.BAD_REQUEST, "malformed_request", "The callback names no parcel of ours.")
     with scope(actor="carrier"), unit_of_work():
-        receive_callback(webhook_id=request.headers["webhook-id"], report=report, body=json.loads(body))
+        receive_callback(webhook_id=webhook_id, report=report, body=body.decode())
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 

@@ -300,7 +300,7 @@ class CarrierCallback(models.Model):
     webhook_id = models.CharField(max_length=255, unique=True)
     shipment_id = models.UUIDField(db_index=True)
     report = models.CharField(max_length=64)
-    body = models.JSONField()
+    body = models.TextField()
     received_at = models.DateTimeField(db_default=Now())
 
     class Meta:

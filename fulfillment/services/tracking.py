@@ -25,7 +25,7 @@ REPORTS = {
 
 
 @require_unit_of_work
-def receive_callback(*, webhook_id: str, report: ParcelReport, body: dict[str, object]) -> bool:
+def receive_callback(*, webhook_id: str, report: ParcelReport, body: str) -> bool:
     """Store a callback with the message that will apply it; return False for one that was stored before."""
     callback = CarrierCallback(
         id=uuid7(), webhook_id=webhook_id, shipment_id=report.shipment_id, report=report.report, body=body

@@ -1,0 +1,80 @@
+"""Each invariant finds the violation that it is meant for, and nothing else does."""
+
+import pytest
+
+from fulfillment.commands import BookShipments
+from outbox.invariants import verify
+from tests.integration.fulfillment.goods import ask, parcel, report, reserve, sql, stock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+UNGUARD = (
+    "ALTER TABLE {table} DISABLE TRIGGER USER;"
+    "ALTER TABLE fulfillment_stockitem DROP CONSTRAINT IF EXISTS fulfillment_reserved_on_hand;"
+    "DROP INDEX IF EXISTS fulfillment_one_live_shipment"
+)
+STOCK, MOVEMENT = "fulfillment_stockitem", "fulfillment_stockmovement"
+RESERVATION, SHIPMENT, CONSIGNMENT = "fulfillment_reservation", "fulfillment_shipment", "fulfillment_consignment"
+
+
+@pytest.fixture
+def shipped(drain, order, carrier):
+    """One order with a parcel that left and one that is ready, and another that holds."""
+    stock("POT", LIS=5)
+    reserve(POT=1)
+    ask(BookShipments(order_id=order))
+    drain()
+    ask(report(parcel(order, "LIS"), "collected", 1))
+    drain()
+    return order
+
+
+def broken() -> set[str]:
+    found = {verdict.name: verdict for verdict in verify()}
+    assert {name for name in found if name.startswith("fulfillment.")} >= {f"fulfillment.{name}" for name in SEEDS}
+    names = {name for name, verdict in found.items() if verdict.violations and name.startswith("fulfillment.")}
+    return {name.removeprefix("fulfillment.") for name in names}
+
+
+SEEDS = {
+    "stock_within_bounds": (STOCK, "UPDATE {table} SET on_hand = 0 WHERE sku = 'POT'"),
+    "reserved_is_what_orders_hold": (STOCK, "UPDATE {table} SET reserved = 2 WHERE sku = 'POT'"),
+    "on_hand_is_the_sum_of_movements": (STOCK, "UPDATE {table} SET on_hand = 6 WHERE sku = 'POT'"),
+    "one_live_parcel": (
+        SHIPMENT,
+        "INSERT INTO {table} (id, order_id, warehouse_id, weight_grams, status) "
+        "SELECT gen_random_uuid(), order_id, warehouse_id, 1, 'ready' FROM {table} WHERE status = 'ready'",
+    ),
+    "what_left_is_consumed": (SHIPMENT, "UPDATE {table} SET status = 'in_transit' WHERE status = 'ready'"),
+    "what_left_is_moved": (
+        MOVEMENT,
+        "UPDATE {table} SET kind = 'count' WHERE kind = 'hand_over'",
+    ),
+    "cancelled_leaves_nothing": (CONSIGNMENT, "UPDATE {table} SET status = 'cancelled' WHERE status = 'booked'"),
+    "status_fits_reservations": (CONSIGNMENT, "UPDATE {table} SET status = 'allocated' WHERE status = 'reserved'"),
+    "holds_are_let_go": (
+        RESERVATION,
+        "UPDATE {table} SET created_at = now() - interval '2 hours', expires_at = now() - interval '61 minutes'",
+    ),
+}
+ALSO = {"stock_within_bounds": {"on_hand_is_the_sum_of_movements"}}
+
+
+@pytest.mark.requirement("M38")
+@pytest.mark.parametrize("name", SEEDS)
+def test_a_violation_is_found_by_the_invariant_meant_for_it(shipped, name):
+    assert broken() == set()
+    table, statement = SEEDS[name]
+    seed = ";".join([UNGUARD, statement]).format(table=table)
+    assert found_with(seed) == {name, *ALSO.get(name, ())}
+
+
+def found_with(seed: str) -> set[str]:
+    """What is broken after `seed`; its changes, of the schema too, are rolled back."""
+    sql("BEGIN")
+    try:
+        for statement in seed.split(";"):
+            sql(statement)
+        return broken()
+    finally:
+        sql("ROLLBACK")
