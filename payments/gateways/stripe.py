@@ -61,7 +61,7 @@ class StripeGateway:
     def create_intent(
         self, *, payment_id: UUID, order_id: UUID, amount: Money, payment_method: str, key: str
     ) -> IntentState | Declined:
-        """See Gateway. A means of payment that the provider does not know is a decline."""
+        """See Gateway. Only the means of payment can be missing there: that is a decline."""
         params: Any = {
             "amount": to_minor(amount),
             "currency": amount.currency.code.lower(),
@@ -72,7 +72,9 @@ class StripeGateway:
         }
         try:
             return self._intent(lambda: self._client.v1.payment_intents.create(params, _options(key)))
-        except _UnknownPaymentMethod:
+        except _Refused as refused:
+            if not refused.missing:
+                raise
             return _declined("payment_method_unknown", "")
 
     def confirm(self, reference: str, *, key: str) -> IntentState | Declined:
@@ -113,7 +115,7 @@ class StripeGateway:
         try:
             return self._ask(lambda: self._client.v1.refunds.create(params, _options(key)), refund_state)
         except _Refused as refused:
-            if not refused.about_state:
+            if refused.missing:
                 raise
             return RefundState("", RefundStatus.FAILED, amount, refund_id, failure=str(refused))
 
@@ -146,7 +148,7 @@ class StripeGateway:
         except _CardRefused as refused:
             return refused.declined
         except _Refused as refused:
-            if on_id and refused.about_state:
+            if on_id and not refused.missing:
                 raise StateConflict(str(refused)) from refused
             raise
 
@@ -173,13 +175,10 @@ class _CardRefused(Permanent):
 class _Refused(Permanent):
     """A 4xx about this request."""
 
-    def __init__(self, reason: str, *, about_state: bool) -> None:
+    def __init__(self, reason: str, *, missing: bool) -> None:
         super().__init__(reason)
-        self.about_state = about_state
-
-
-class _UnknownPaymentMethod(Permanent):
-    """The means of payment does not exist at the provider."""
+        self.missing = missing
+        """The request names something that does not exist at the provider."""
 
 
 def outcome_of(error: stripe.StripeError) -> Outcome:
@@ -205,9 +204,7 @@ def outcome_of(error: stripe.StripeError) -> Outcome:
 
 
 def _invalid(error: stripe.InvalidRequestError) -> Outcome:
-    if error.param == "payment_method" or "PaymentMethod" in (error.user_message or ""):
-        return _UnknownPaymentMethod(str(error))
-    return _Refused(str(error), about_state=error.http_status == 400)
+    return _Refused(str(error), missing=error.http_status == 404 or error.code == "resource_missing")
 
 
 def intent_state(intent: Json) -> IntentState:
