@@ -152,12 +152,8 @@ def allowed_hosts(host: str) -> str:
 
 def prepare(environment: dict[str, str]) -> None:
     """Bring the schema up to date and load the demo data, which changes nothing when it is there."""
-    steps = {"bringing the database up to date": ["migrate", "--no-input", "--verbosity", "0"]}
-    steps["loading the demo catalogue, customers and accounts"] = ["load_demo"]
-    for meaning, arguments in steps.items():
-        say(meaning)
-        if run([PYTHON, "manage.py", *arguments], environment) != 0:
-            raise StartupError(f"That failed; the reason is above. (It was: manage.py {' '.join(arguments)})")
+    if run([PYTHON, "-m", "config.runtime.preparation"], environment) != 0:
+        raise StartupError("The database could not be prepared; the reason is above.")
 
 
 def write_demo(options: Options, environment: dict[str, str], sandbox_url: str | None) -> None:
