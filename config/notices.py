@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orders.console_links import console_list
+from orders.staff_words import destination_of
 from outbox import stats
 
 LATE = 30.0
@@ -58,8 +59,12 @@ def notices_of(
 
 
 def _outage(view: stats.BreakerView) -> Notice:
-    trying = "one call at a time is let through to try it" if view.state == "half_open" else "it is tried by itself"
-    text = f"Orders are still accepted; {view.waiting:,} messages wait, and go on when it is back; {trying}."
+    waiting = f"{view.waiting:,} message{'s wait' if view.waiting != 1 else ' waits'}"
+    text = f"Orders are still accepted. {waiting} and will go on when it is back; it is tried every few seconds."
     return Notice(
-        f"breaker-{view.destination}", "failed", f"“{view.destination}” does not answer.", text, view.changed_at
+        f"breaker-{view.destination}",
+        "failed",
+        f"{destination_of(view.destination)} does not answer.",
+        text,
+        view.changed_at,
     )

@@ -14,6 +14,8 @@ from django.utils import timezone
 from config.charts import Chart, Point, chart
 from config.notices import LATE, STUCK, WORKER_SILENCE, Notice, notices_of
 from orders.models import Order
+from orders.staff_selectors import held_consumers
+from orders.staff_story import Held
 from orders.staff_words import SAGA, plain_name
 from outbox import stats
 from outbox.models import Delivery, Rollup, Saga
@@ -255,7 +257,9 @@ def _bound(bound: float | None) -> str:
 def _queues(depths: Sequence[stats.QueueDepth]) -> list[Queue]:
     done = _done_and_failed()
     waiting = {depth.consumer: depth for depth in depths}
-    return [_queue(name, waiting.get(name), *done.get(name, (0, 0))) for name in sorted({*done, *waiting})]
+    held = held_consumers(timezone.now())
+    names = sorted({*done, *waiting})
+    return [_queue(name, waiting.get(name), held.get(name), *done.get(name, (0, 0))) for name in names]
 
 
 def _done_and_failed() -> dict[str, tuple[int, int]]:
@@ -271,13 +275,15 @@ def _done_and_failed() -> dict[str, tuple[int, int]]:
     return {consumer: (int(done), int(failed)) for consumer, done, failed in rows}
 
 
-def _queue(consumer: str, depth: stats.QueueDepth | None, done: int, failed: int) -> Queue:
+def _queue(consumer: str, depth: stats.QueueDepth | None, held: Held | None, done: int, failed: int) -> Queue:
     if depth is None:
         return Queue(consumer, plain_name(consumer), 0, 0, None, done, failed, "done", "Flowing")
     late = depth.oldest_seconds > LATE
     tone, word = "done", "Flowing"
     if depth.dead or depth.parked:
         tone, word = "failed", f"{depth.dead + depth.parked} given up"
+    elif held:
+        tone, word = "attention", f"Held: {held.destination}"
     elif late:
         tone, word = "attention", "Late"
     elif depth.scheduled or depth.leased or depth.ready:

@@ -17,7 +17,7 @@ from orders.public_ids import SHIPMENT, public_id
 from orders.sagas import PLACE_ORDER
 from orders.selectors import progress_of_orders
 from orders.serializers import Progress
-from orders.staff_selectors import FINAL, href_of, now_of, state_of
+from orders.staff_selectors import FINAL, held_consumers, href_of, now_of, state_of
 from orders.staff_story import Entry, Node, Rows, Spent, spent_of, story_of, tree_of
 from orders.staff_words import GOODS, STEP, Words, method_of, plain_name
 from orders.staff_words import PAYMENT as PAYMENT_WORDS
@@ -188,6 +188,7 @@ def _rows(order: Order, sagas: Sequence[Saga], things: Sequence[UUID], now: date
         attempts=list(Attempt.objects.filter(message_id__in=ids).order_by("id")),
         deliveries=list(Delivery.objects.filter(message_id__in=ids).order_by("id")),
         audit=list(AuditEntry.objects.filter(subject=order.public_id).order_by("id")),
+        held=held_consumers(now),
         external=frozenset(consumer.name for consumer in all_consumers() if consumer.external),
     )
 

@@ -24,7 +24,7 @@ def staff_only(view: "View[P]") -> "View[P]":
     @never_cache
     @login_required
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not is_staff(request.user):
             raise PermissionDenied("This account is not a member of staff.")
         with scope(actor=f"staff:{request.user.get_username()}"):

@@ -15,10 +15,11 @@ from orders.models import Customer, Order, OrderLine
 from orders.public_ids import CUSTOMER, ORDER, PAYMENT, parse_public_id
 from orders.selectors import parse_time, progress_of_orders
 from orders.serializers import Progress
+from orders.staff_story import Held
 from orders.staff_words import ORDER as ORDER_WORDS
 from orders.staff_words import Words
 from orders.states import OrderStatus, PaymentStatus
-from outbox.models import Delivery, Message, Saga
+from outbox.models import Breaker, Delivery, Message, Saga
 
 NEWEST: Listing[Order] = Listing("staff_orders", ("placed_at", "id"), (parse_time, UUID), descending=True)
 FINAL = (OrderStatus.COMPLETED, OrderStatus.REJECTED, OrderStatus.CANCELLED)
@@ -176,6 +177,18 @@ def _items(lines: Sequence[OrderLine]) -> str:
         return ""
     first, more = f"{lines[0].name} \N{MULTIPLICATION SIGN} {lines[0].quantity}", len(lines) - 1
     return f"{first} and {more} more" if more else first
+
+
+def held_consumers(now: datetime) -> dict[str, Held]:
+    """Return the consumers whose outside system does not answer, or asked us to wait."""
+    silent = Breaker.objects.filter(~Q(state="closed") | Q(throttled_until__gt=now))
+    return {
+        consumer: Held(
+            breaker.destination, breaker.open_until or breaker.throttled_until, throttled=breaker.state == "closed"
+        )
+        for breaker in silent
+        for consumer in breaker.consumers
+    }
 
 
 def chips(query: str, show: str) -> list[Chip]:

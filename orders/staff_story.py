@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
-from orders.staff_words import Words, sentence_of
+from orders.staff_words import Words, destination_of, sentence_of
 from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt
 
 LONG_SILENCE = timedelta(seconds=5)
@@ -27,6 +27,16 @@ FAILURE_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Work waits for an outside system; `until` is when it is tried next."""
+
+    destination: str
+    until: datetime | None
+    throttled: bool = False
+    """It answers, but asked us to slow down."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Everything that was found about one order at the time `now`."""
 
@@ -36,6 +46,8 @@ class Rows:
     attempts: Sequence[Attempt] = ()
     deliveries: Sequence[Delivery] = ()
     audit: Sequence[AuditEntry] = ()
+    held: Mapping[str, Held] = field(default_factory=dict)
+    """Consumers that call a system which does not answer."""
     external: frozenset[str] = frozenset()
     """Names of the consumers that call someone outside."""
 
@@ -118,7 +130,7 @@ def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
     entries += [_message_entry(message, rows) for message in rows.messages]
     entries += [_failure_entry(attempt, rows) for attempt in rows.attempts]
     entries += [_audit_entry(item) for item in rows.audit]
-    entries += [_waiting_entry(delivery, rows.now) for delivery in rows.deliveries]
+    entries += [_waiting_entry(delivery, rows) for delivery in rows.deliveries]
     entries.sort(key=lambda entry: entry.at)
     return [_with_gap(entry, before) for entry, before in zip(entries, [entries[0], *entries], strict=False)]
 
@@ -182,7 +194,7 @@ def _spans(rows: Rows, end: datetime) -> Iterable[tuple[str, datetime, datetime]
         if delivery.state in ("dead", "parked") or (delivery.state == "scheduled" and not delivery.attempts):
             continue  # given up, or a timer that is not due: nothing is being waited for in the queue
         begun = created.get(delivery.message_id, delivery.enqueued_at)
-        yield ("retry" if delivery.attempts else "queue", begun, end)
+        yield ("retry" if delivery.attempts or delivery.consumer in rows.held else "queue", begun, end)
     for attempt in rows.attempts:
         if attempt.duration_ms:
             began = attempt.at - timedelta(milliseconds=attempt.duration_ms)
@@ -249,11 +261,11 @@ def _audit_entry(item: AuditEntry) -> Entry:
     )
 
 
-def _waiting_entry(delivery: Delivery, now: datetime) -> Entry:
-    words = reader_words(delivery, now)
+def _waiting_entry(delivery: Delivery, rows: Rows) -> Entry:
+    words = reader_words(delivery, rows)
     return Entry(
         key=f"d-{delivery.id}",
-        at=max(now, delivery.enqueued_at),
+        at=max(rows.now, delivery.enqueued_at),
         tone=words.tone,
         icon=words.tone,
         title=words.word,
@@ -263,8 +275,12 @@ def _waiting_entry(delivery: Delivery, now: datetime) -> Entry:
     )
 
 
-def reader_words(delivery: Delivery, now: datetime) -> Words:
+def reader_words(delivery: Delivery, rows: Rows) -> Words:
     """Return what an unfinished delivery is waiting for."""
+    held = rows.held.get(delivery.consumer)
+    if held and delivery.state in ("ready", "scheduled"):
+        said = "asked us to slow down" if held.throttled else "does not answer"
+        return Words("attention", f"{destination_of(held.destination)} {said}{_in(held.until, rows.now)}")
     match delivery.state:
         case "dead":
             return Words("failed", f"Given up after {delivery.attempts} attempts: an operator must look at it")
@@ -273,16 +289,19 @@ def reader_words(delivery: Delivery, now: datetime) -> Words:
         case "leased":
             return Words("progress", "Waiting for the answer from outside")
         case "scheduled":
-            return Words("waiting", _until(delivery, now))
+            return Words("waiting", _until(delivery, rows.now))
         case _:
             return Words("waiting", "In the queue: the next free worker takes it")
 
 
 def _until(delivery: Delivery, now: datetime) -> str:
-    left = (delivery.due_at - now).total_seconds() if delivery.due_at else 0
-    when = f"in {left:.0f} s" if left >= 1 else "now"
-    cause = f", because it waits for {delivery.waiting_for}" if delivery.waiting_for else ""
-    return f"Next try {when} (attempt {delivery.attempts + 1}){cause}"
+    cause = f"Waiting for {delivery.waiting_for}" if delivery.waiting_for else "Waiting to try again"
+    return f"{cause}{_in(delivery.due_at, now)} (attempt {delivery.attempts + 1})"
+
+
+def _in(moment: datetime | None, now: datetime) -> str:
+    left = (moment - now).total_seconds() if moment else 0
+    return f"; next try in {span_in_words(timedelta(seconds=left))}" if left >= 1 else "; next try now"
 
 
 def _readers(rows: Rows) -> Mapping[UUID, list[Reader]]:
@@ -293,7 +312,7 @@ def _readers(rows: Rows) -> Mapping[UUID, list[Reader]]:
         tone = "attention" if discarded else "done"
         readers[receipt.message_id].append(Reader(receipt.consumer, tone, words + _tries(receipt.attempts)))
     for delivery in rows.deliveries:
-        said = reader_words(delivery, rows.now)
+        said = reader_words(delivery, rows)
         readers[delivery.message_id].append(Reader(delivery.consumer, said.tone, said.word))
     return readers
 

@@ -95,6 +95,12 @@ METHODS = {
     "pm_card_captureFails": "Card (test: capture fails)",
 }
 
+DESTINATIONS = {
+    "payments": "The payment provider",
+    "payments.refunds": "The payment provider's refunds",
+    "carrier": "The carrier",
+}
+
 # What a message says, with the fields of its payload that belong into the sentence.
 SENTENCES: dict[str, Words] = {
     "authorise_payment": Words("progress", "Asked the payment provider to hold the amount"),
@@ -157,6 +163,11 @@ def sentence_of(name: str, payload: dict[str, Any]) -> Words:
     if known is None:
         return Words("waiting", plain_name(name))
     return Words(known.tone, known.word.format_map(_Blank(payload)))
+
+
+def destination_of(destination: str) -> str:
+    """Return an outside system in words, as the start of a sentence."""
+    return DESTINATIONS.get(destination, f"\N{LEFT DOUBLE QUOTATION MARK}{destination}\N{RIGHT DOUBLE QUOTATION MARK}")
 
 
 def method_of(payment_method: str) -> str:

@@ -90,7 +90,8 @@ def _cancel(order: Order, wish: dict[str, Any]) -> tuple[str, str]:
 
 def _order(public_id: str) -> Order:
     order_id = parse_public_id(ORDER, public_id)
-    order = Order.objects.select_related("customer").prefetch_related("lines").filter(id=order_id).first()
+    orders = Order.objects.select_related("customer").prefetch_related("lines")
+    order = orders.filter(id=order_id).first() if order_id else None
     if order is None:
         raise Http404("There is no such order.")
     return order

@@ -15,6 +15,7 @@ register = template.Library()
 
 NOTHING = "\N{EN DASH}"
 MINUTE, HOUR, DAY = 60, 3600, 86400
+UNITS = ((31_536_000, "year"), (2_592_000, "month"), (DAY, "day"), (HOUR, "h"), (MINUTE, "min"), (1, "s"))
 
 
 @register.simple_tag
@@ -128,18 +129,14 @@ def digits(amount: Decimal, currency: str) -> str:
 
 
 def rough(seconds: float) -> str:
-    """How long ago, in the same words as page.js."""
-    future = seconds < 0
+    """How long ago, or in how long, in the same words as page.js."""
     size = abs(seconds)
     if size < 2:
         return "now"
-    units = ((31_536_000, "yr"), (2_592_000, "mo"), (DAY, "day"), (HOUR, "hr"), (MINUTE, "min"), (1, "sec"))
-    length, name = next((length, name) for length, name in units if size >= length)
+    length, unit = next((length, unit) for length, unit in UNITS if size >= length)
     count = int(size // length)
-    if name == "day" and count == 1:
-        return "tomorrow" if future else "yesterday"
-    named = f"{count} {name}{'s' if name == 'day' else '.'}"
-    return f"in {named}" if future else f"{named} ago"
+    named = f"{count} {unit}{'s' if length >= DAY and count > 1 else ''}"
+    return f"in {named}" if seconds < 0 else f"{named} ago"
 
 
 def _long(seconds: int) -> str:

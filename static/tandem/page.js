@@ -1,12 +1,15 @@
 // What every page does: relative times, copy buttons, dialogs, toasts, the theme, menus, chart readings.
 
-const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
+// The same words as the server's (config/templatetags/ui.py).
 export function ago(seconds) {
-  if (Math.abs(seconds) < 2) return "now";
-  const [unit, size] = units.find(([, s]) => Math.abs(seconds) >= s);
-  return words.format(-Math.trunc(seconds / size), unit);
+  const size = Math.abs(seconds);
+  if (size < 2) return "now";
+  const [unit, length] = units.find(([, seconds]) => size >= seconds);
+  const count = Math.floor(size / length);
+  const named = `${count} ${unit}${length >= 86400 && count > 1 ? "s" : ""}`;
+  return seconds < 0 ? `in ${named}` : `${named} ago`;
 }
 
 function tick() {
