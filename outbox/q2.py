@@ -37,7 +37,7 @@ from outbox.engine import shift
 
 SHIFT = "outbox.q2.work_a_shift"
 SCHEDULED_TASKS_EVERY_SECONDS = 2.0
-SILENCE_UNTIL_RESTART_SECONDS = 45.0
+SILENCE_UNTIL_RESTART_SECONDS = float(os.environ.get("TANDEM_SILENCE_SECONDS", "45"))
 """When no worker has begun a shift for this long the cluster is stuck, whatever django-q2 believes."""
 CRASHED = 70
 PR_SET_PDEATHSIG = 1

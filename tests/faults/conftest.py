@@ -1,0 +1,106 @@
+"""A real worker cluster under the real supervisor, on the test's own database."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from django.db import connection
+
+from outbox.models import Worker
+from tests.runtime.waiting import eventually, is_alive
+
+ROLES = ("sentinel", "monitor", "pusher", "worker")
+
+
+def database_url() -> str:
+    """The address of the test's own database."""
+    settings = connection.settings_dict
+    password = f":{settings['PASSWORD']}" if settings["PASSWORD"] else ""
+    host = settings["HOST"] or "127.0.0.1"
+    return f"postgres://{settings['USER']}{password}@{host}:{settings['PORT'] or 5432}/{settings['NAME']}"
+
+
+@dataclass
+class RunningCluster:
+    """Handles to a cluster that a supervisor keeps alive."""
+
+    supervisor: "subprocess.Popen[bytes]"
+    home: Path
+
+    def pids(self) -> dict[str, int]:
+        """The present processes by name; empty while the list is being written for the first time."""
+        path = self.home / "processes.json"
+        if not path.exists():
+            return {}
+        named: dict[str, int] = json.loads(path.read_text())
+        return {name: pid for name, pid in named.items() if is_alive(pid)}
+
+    def whole(self) -> bool:
+        """Whether every process of one cluster is there and its workers have signed in."""
+        names = self.pids()
+        needed = {"cluster", "sentinel", "monitor", "pusher", "worker-1", "worker-2"}
+        alive = sum(is_alive(pid) for pid in Worker.objects.values_list("pid", flat=True))
+        return needed <= set(names) and alive == 2
+
+    def mains(self) -> list[int]:
+        """The main processes of clusters under this supervisor: must be one at most."""
+        children = psutil.Process(self.supervisor.pid).children()
+        return [child.pid for child in children if "qcluster" in " ".join(child.cmdline())]
+
+    def log(self) -> str:
+        """What the cluster has written so far."""
+        return (self.home / "log" / "cluster.log").read_text()
+
+
+@pytest.fixture
+def cluster(transactional_db: None, tmp_path: Path) -> Iterator[RunningCluster]:
+    """Two workers at work."""
+    yield from _running(tmp_path, {})
+
+
+@pytest.fixture
+def cluster_with(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., RunningCluster]]:
+    """Start a cluster with further environment."""
+    started = []
+
+    def start(**environment: str) -> RunningCluster:
+        generator = _running(tmp_path, environment)
+        started.append(generator)
+        return next(generator)
+
+    yield start
+    for generator in started:
+        next(generator, None)
+
+
+def _running(home: Path, extra: dict[str, str]) -> Iterator[RunningCluster]:
+    run = home / "run"
+    run.mkdir()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "TANDEM_RUN_DIR": str(run),
+        "TANDEM_WORKERS": "2",
+        "COVERAGE_PROCESS_START": "",
+        **extra,
+    }
+    programs = [{"name": "cluster", "command": [sys.executable, "manage.py", "qcluster"], "environment": environment}]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.runtime.supervised", str(home), json.dumps(programs)],
+        stdout=subprocess.DEVNULL,
+        env=environment,
+    ) as supervisor:
+        running = RunningCluster(supervisor, home)
+        try:
+            eventually(running.whole, 30)
+            yield running
+        finally:
+            supervisor.terminate()
+            supervisor.wait(40)
