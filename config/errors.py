@@ -138,6 +138,12 @@ PROBLEMS = {
             "Use a new key for a new request.",
         ),
         ProblemType(
+            "rate_limited", 429, "Too many at once",
+            "There are bounds to what one customer may have open at the same time, such as streams.",
+            "Wait as long as `Retry-After` says, or close what you do not need.",
+            retry_after=5,
+        ),
+        ProblemType(
             "internal_error", 500, "Something went wrong on our side",
             "This is our fault; it is logged under `correlation_id`.",
             "Repeat the request with the same Idempotency-Key. Quote `correlation_id` when you ask about it.",

@@ -25,6 +25,7 @@ HEADERS = {
     "ETag": "Names this representation; for If-None-Match, and If-Match.",
     "Location": "The new object.",
     "Idempotent-Replayed": "`true` when this is the remembered answer to an earlier request with the same key.",
+    "Preference-Applied": "`wait=N` when the answer was waited for.",
     "Retry-After": "Seconds to wait before the next try.",
 }
 
@@ -33,7 +34,7 @@ HEADERS = {
 def openapi_document() -> bytes:
     """Return the OpenAPI document, made once per process."""
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    return OpenApiJsonRenderer().render(schema, renderer_context={})  # type: ignore[no-untyped-call, no-any-return]
+    return OpenApiJsonRenderer().render(schema, renderer_context={})
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -80,7 +81,7 @@ def _complete(operation: Document) -> None:
         codes.add("insufficient_scope")
         operation["description"] = f"Needs the scope `{operation['x-scope']}`."
     if "requestBody" in operation:
-        operation["requestBody"]["required"] = True
+        operation["requestBody"]["required"] = "Idempotency-Key" in _required(operation)
         codes.update(WITH_BODY)
     names = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "Idempotency-Key" in names:
@@ -91,9 +92,14 @@ def _complete(operation: Document) -> None:
         wanted += ["Location"] if status == "201" else []
         wanted += ["Idempotent-Replayed"] if "Idempotency-Key" in names else []
         response["headers"] = _headers(*wanted)
+        response["headers"] |= _headers("Preference-Applied") if "Prefer" in names else {}
     if "If-None-Match" in names:
         responses["304"] = {"description": "Nothing has changed.", "headers": _headers("X-Correlation-ID", "ETag")}
     responses.update(_problem_responses(codes))
+
+
+def _required(operation: Document) -> set[str]:
+    return {parameter["name"] for parameter in operation.get("parameters", ()) if parameter.get("required")}
 
 
 def _problem_responses(codes: set[str]) -> Document:

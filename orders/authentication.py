@@ -10,7 +10,7 @@ from orders.errors import AuthenticationRequired
 class ApiKeyAuthentication(BaseAuthentication):
     """Authenticates a customer by an API key."""
 
-    def authenticate(self, request: Request) -> tuple[Caller, Caller]:  # type: ignore[override]
+    def authenticate(self, request: Request) -> tuple[Caller, Caller]:
         """Return the caller. Raises AuthenticationRequired without a key, InvalidKey with a wrong one."""
         scheme, _, key = request.headers.get("Authorization", "").strip().partition(" ")
         if scheme.lower() != "bearer" or not key.strip():

@@ -34,7 +34,7 @@ def first_progress(order: Order) -> Progress:
     """Return the progress of an order that is being placed: without a statement, all is known."""
     first, steps = PLACE_ORDER.first_open(), []
     for place, step in enumerate(PLACE_ORDER.steps):
-        status = cast("StepState", "done" if place < first else "running" if place == first else "pending")
+        status: StepState = "done" if place < first else "running" if place == first else "pending"
         begun = order.placed_at if place <= first else None
         steps.append(
             ProgressStep(

@@ -136,4 +136,4 @@ def purge(*, limit: int = 10_000) -> int:
     """Remove records that have expired by the database's clock, at most `limit`; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(_PURGE, [limit])
-        return cursor.rowcount
+        return int(cursor.rowcount)

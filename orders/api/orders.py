@@ -25,7 +25,17 @@ from orders.api.door import caller_of as caller
 from orders.api.filters import ORDER_FILTERS, filters_of
 from orders.api.pagination import Listing
 from orders.api.reading import read_document
-from orders.api.schema import IF_NONE_MATCH, KEY_HONOURED, KEY_REQUIRED, ORDER_ID, PAGING, documented, header, query
+from orders.api.schema import (
+    IF_NONE_MATCH,
+    KEY_HONOURED,
+    KEY_REQUIRED,
+    ORDER_ID,
+    PAGING,
+    PREFER_WAIT,
+    documented,
+    header,
+    query,
+)
 from orders.api.validation import convert
 from orders.errors import NotFound
 from orders.models import Order
@@ -61,7 +71,7 @@ def find_order(orders: QuerySet[Order], public: str) -> Order:
 def answer_with(order: Order, request: Request, status: int, **headers: str) -> Answer:
     """Return the answer that shows an order as it is now."""
     progress = selectors.progress_of_orders([order])[order.id]
-    body = encode(order_object(order, order.lines.all(), progress, base_url(request)))
+    body = encode(order_object(order, list(order.lines.all()), progress, base_url(request)))
     return Answer(status, body, {"ETag": entity_tag(body, order.version), **headers})
 
 
@@ -93,7 +103,7 @@ class OrdersView(Door):
         rows = own_orders(request).filter(filters_of(request, ORDER_FILTERS)).prefetch_related("lines")
         page = NEWEST_FIRST.page(request, rows, f"{base}/orders")
         progress = selectors.progress_of_orders(page.rows)
-        data = [order_object(order, order.lines.all(), progress[order.id], base) for order in page.rows]
+        data = [order_object(order, list(order.lines.all()), progress[order.id], base) for order in page.rows]
         return show(request, OrderList(data=data, next=page.next, previous=page.previous))
 
     @documented(
@@ -104,7 +114,7 @@ class OrdersView(Door):
         shows=OrderObject,
         status=201,
         scope="orders:write",
-        parameters=[KEY_REQUIRED],
+        parameters=[KEY_REQUIRED, PREFER_WAIT],
         problems=["idempotency_key_required", "unknown_sku", "insufficient_stock", "total_changed"],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -141,7 +151,7 @@ class OrderView(Door):
         """Show it."""
         order = find_order(own_orders(request), order_id)
         progress = selectors.progress_of_orders([order])[order.id]
-        return show(request, order_object(order, order.lines.all(), progress, base_url(request)), order.version)
+        return show(request, order_object(order, list(order.lines.all()), progress, base_url(request)), order.version)
 
 
 class CancellationView(Door):
@@ -186,8 +196,9 @@ class ProgressView(Door):
         tag="Orders",
         shows=Progress,
         scope="orders:read",
-        parameters=[ORDER_ID, IF_NONE_MATCH],
-        problems=["not_found"],
+        parameters=[ORDER_ID, IF_NONE_MATCH, PREFER_WAIT],
+        problems=["not_found", "rate_limited"],
+        streams=True,
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show it."""

@@ -49,6 +49,7 @@ PAGING = (
 )
 ORDER_ID = path("order_id", "The order's id, `ord_…`.")
 IF_NONE_MATCH = header("If-None-Match", "An ETag you have: 304 when nothing has changed.")
+PREFER_WAIT = header("Prefer", "`wait=N`: answer when something has changed, after N seconds (up to 30) at the latest.")
 KEY_REQUIRED = header("Idempotency-Key", IDEMPOTENCY_KEY, required=True)
 KEY_HONOURED = header("Idempotency-Key", IDEMPOTENCY_KEY)
 

@@ -21,7 +21,7 @@ STATUS = {
     "insufficient_stock": 409, "total_changed": 409, "order_not_cancellable": 409, "idempotency_in_progress": 409,
     "version_conflict": 412, "payload_too_large": 413, "unsupported_media_type": 415,
     "validation_failed": 422, "unknown_sku": 422, "idempotency_key_reused": 422,
-    "internal_error": 500, "service_degraded": 503,
+    "rate_limited": 429, "internal_error": 500, "service_degraded": 503,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand
 
 from fulfillment import facade as fulfillment
@@ -51,10 +52,9 @@ def _load_stock() -> None:
 
 def _keys(known: dict[str, Any]) -> dict[str, Any]:
     """Return a key for each demo customer: the known one while the database accepts it, else a new one."""
-    keys = {}
+    keys = {name: known.get(name, "") for name in CUSTOMERS}
     for name, (customer, email) in CUSTOMERS.items():
-        keys[name] = known.get(name)
-        if not keys[name] or not _works(keys[name]):
+        if not _works(keys[name]):
             _, keys[name] = create_customer(name=customer, email=email)
     return keys
 
@@ -68,9 +68,13 @@ def _works(key: str) -> bool:
 
 
 def _staff(known: dict[str, Any]) -> dict[str, Any]:
+    """Return the demo's accounts: those whose password is known are left alone, so that nobody is signed out."""
+    there = set(User.objects.filter(username__in=STAFF).values_list("username", flat=True))
     accounts = {}
     for name, role in STAFF.items():
-        password = create_staff(username=name, role=role, password=known.get(name, {}).get("password"))
+        password = known.get(name, {}).get("password")
+        if name not in there or not password:
+            password = create_staff(username=name, role=role, password=password)
         accounts[name] = {"username": name, "password": password}
     return accounts
 

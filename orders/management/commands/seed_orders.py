@@ -1,9 +1,9 @@
 """`seed_orders N`: N varied orders, placed through the API of the running server."""
 
-import itertools
 import json
 import os
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +15,7 @@ import httpx
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 CLIENTS = 4
+ATTEMPTS = 5
 DECLINED_SHARE = 0.1
 PEOPLE = (
     ("Inês Almeida", "Rua do Alecrim 12", "Lisboa", "1200-018", "PT"),
@@ -101,14 +102,18 @@ def _card(dice: random.Random) -> str:
 def _place(client: httpx.Client, body: dict[str, Any]) -> str:
     """Place one order, as often as needed, under one key; return what came of it."""
     key = {"Idempotency-Key": str(uuid4())}
-    for attempt in itertools.count(1):
+    outcome = ""
+    for _ in range(ATTEMPTS):
         try:
             response = client.post("orders", json=body, headers=key)
         except httpx.TransportError as error:
-            if attempt == 5:
-                return f"no answer ({type(error).__name__})"
-            continue
-        if response.status_code in (429, 503) and attempt < 5:
-            continue
-        return "placed" if response.status_code == 201 else f"refused: {response.json()['code']}"
-    raise AssertionError("unreachable")
+            outcome, pause = f"no answer ({type(error).__name__})", 1.0
+        else:
+            if response.status_code == 201:
+                return "placed"
+            outcome = f"refused: {response.json()['code']}"
+            if "Retry-After" not in response.headers:
+                break
+            pause = float(response.headers["Retry-After"])
+        time.sleep(pause)
+    return outcome
