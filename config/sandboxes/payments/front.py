@@ -139,10 +139,10 @@ class Front:
             self._records.begin(intent)
             pairs = [*call.only("metadata"), ("payment_intent", intent), ("amount", str(amount)), (MARKED, call.marker)]
             raw = await self._tell("/v1/refunds", pairs)
-            shown = shapes.refund(raw, payment, call.get("reason"))
-            self._records.store_object(shown, kind="refund", parent=intent)
-            after = self._settle(await self._look(intent))
-            self._announce_refund(after, payment)
+            after = await self._look(intent)
+            with self._store.transaction():
+                shown = self._keep_refund(raw, after, call.get("reason"))
+                self._settle(after)
             return shown
 
     def snapshot(self, raw: Document) -> Document:
@@ -191,14 +191,14 @@ class Front:
 
     async def _keep_refunds(self, intent: str) -> list[Document]:
         """The provider's refunds of an intent that came through the front, all of them remembered."""
-        if not (await self._look(intent))["latest_charge"]:
+        raw_intent = await self._look(intent)
+        if not raw_intent["latest_charge"]:
             return []
-        payment = self._known(intent)
         found = await self._read("/v1/refunds", [("payment_intent", intent), ("limit", "1000")])
         made = [raw for raw in _data(found) if shapes.marker(raw)]
         for raw in made:
             if self._records.stored("refund", str(raw["id"])) is None:
-                self._records.store_object(shapes.refund(raw, payment, None), kind="refund", parent=intent)
+                self._keep_refund(raw, raw_intent, None)
         return made
 
     async def _made_by(self, call: Call) -> Document | None:
@@ -245,12 +245,19 @@ class Front:
                 self._events.status_changed(shown)
         return raw
 
-    def _announce_refund(self, raw: Document, payment: Row) -> None:
-        refunded = self._records.refunded(payment["intent"])
-        charge = raw["latest_charge"]
+    def _keep_refund(self, raw: Document, raw_intent: Document, reason: str | None) -> Document:
+        """Remember a refund and announce it, both or neither."""
+        intent = str(raw_intent["id"])
+        payment = self._known(intent)
+        shown = shapes.refund(raw, payment, reason)
+        charge = raw_intent["latest_charge"]
         assert isinstance(charge, dict)
-        metadata = self._show(raw, Call([]))["metadata"]
-        self._events.announce("charge.refunded", shapes.charge(charge, payment, refunded) | {"metadata": metadata})
+        with self._store.transaction():
+            self._records.store_object(shown, kind="refund", parent=intent)
+            subject = shapes.charge(charge, payment, self._records.refunded(intent))
+            metadata = self.snapshot(raw_intent)["metadata"]
+            self._events.announce("charge.refunded", subject | {"metadata": metadata})
+        return shown
 
     def _show(self, raw: Document, call: Call) -> Document:
         """The intent as the caller sees it; its plain form is kept for listing."""
