@@ -20,7 +20,9 @@ from payments.facade import PaymentView
 from payments.models import Payment
 from tests.integration.payments.provider import Provider
 
-QUICK = RetryPolicy(attempts=4, base_seconds=0.02)
+FEW = RetryPolicy(attempts=4, base_seconds=0.02)
+MANY = RetryPolicy(attempts=40, base_seconds=0.02, cap_seconds=0.2)
+CALLERS = ("create_intent", "confirm_authorisation", "capture_payment", "void_payment", "refund_payment")
 
 
 @dataclass
@@ -98,16 +100,30 @@ def _within_seconds(delivery: Delivery) -> bool:
 
 @pytest.fixture
 def provider(monkeypatch) -> Provider:
-    """The provider; retries come quickly, and nobody else listens."""
+    """The provider; few retries, and quick ones."""
     made = Provider()
+    monkeypatch.setattr("payments.handlers.payment_gateway", lambda: made)
+    _retry(monkeypatch, FEW)
+    return made
+
+
+@pytest.fixture
+def patience(monkeypatch) -> None:
+    """Many retries, and quick ones."""
+    _retry(monkeypatch, MANY)
+
+
+def _retry(monkeypatch, policy: RetryPolicy) -> None:
+    for name in CALLERS:
+        monkeypatch.setitem(find(f"payments.{name}").__dict__, "retry", policy)
+
+
+@pytest.fixture(autouse=True)
+def only_payments_listen(monkeypatch) -> None:
+    """Orders of these payments do not exist, so those who would follow them do not listen."""
     for name, listeners in list(consumers._subscribers.items()):
         ours = tuple(listener for listener in listeners if listener.startswith("payments."))
         monkeypatch.setitem(consumers._subscribers, name, ours)
-    monkeypatch.setattr("payments.handlers.payment_gateway", lambda: made)
-    for name in ("create_intent", "confirm_authorisation", "capture_payment", "void_payment", "refund_payment"):
-        consumer = find(f"payments.{name}")
-        monkeypatch.setitem(consumer.__dict__, "retry", QUICK)
-    return made
 
 
 @pytest.fixture
