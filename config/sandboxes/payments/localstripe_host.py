@@ -1,9 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts localstripe: run by the interpreter of localstripe's own environment, in a process of its own.
 
     python -I localstripe_host.py LISTENING_SOCKET_FD STATE_FILE PARENT_PID
 
 localstripe by itself rewrites one pickle in /tmp at every step, shared by all of a machine's users, torn by a kill and
 slower with every payment. Here each object is a row of an SQLite file, and only changed objects are written.
+
+This file is a program of its own: it extends localstripe and is under localstripe's licence, the GPL. Nothing of Tandem
+imports it; it runs in localstripe's environment, and only beside demo and tests.
 """
 
 import ctypes
