@@ -20,7 +20,8 @@ def accept_callback(*, event_id: str, type: str, reference: str, payment_tag: st
         event_id=event_id, defaults={"type": type, "reference": reference, "payment": payment}
     )
     if is_new and payment is not None:
-        send(SynchronisePayment(payment_id=payment.id, order_id=payment.order_id, reference=reference or None))
+        with scope(correlation_id=conversation_of(payment.id)):
+            send(SynchronisePayment(payment_id=payment.id, order_id=payment.order_id, reference=reference or None))
     return is_new
 
 

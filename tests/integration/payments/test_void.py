@@ -223,6 +223,17 @@ def test_an_old_observation_of_held_money_does_not_revive_a_voided_payment(case,
     assert (provider.count("cancel"), provider.only.status) == (1, IntentStatus.CANCELED)
 
 
+def test_money_held_again_after_the_release_is_released_again(case, provider):
+    case.authorise()
+    case.void()
+    provider.change(status=IntentStatus.REQUIRES_CAPTURE)
+    case.say(SynchronisePayment(payment_id=case.payment_id, order_id=case.order_id))
+    case.work()
+    assert provider.only.status is IntentStatus.CANCELED
+    assert case.operations[-1] == ("void", "failed")
+    assert case.view.status == "voided"
+
+
 def test_a_failed_refund_is_tried_anew_by_the_next_void(case, provider):
     case.authorise()
     case.capture()
