@@ -165,6 +165,19 @@ def send(command: Command, *, delay: timedelta | None = None, priority: int = 0)
     return open_unit().add(command, declared, delay, priority)
 
 
+def conversation_of(subject_id: UUID) -> UUID | None:
+    """Return the correlation id under which the aggregate `subject_id` was first spoken of, else the present one.
+
+    A callback from outside belongs to that conversation, though its request knows nothing of it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT correlation_id FROM outbox_message WHERE aggregate_id = %s ORDER BY id LIMIT 1", (subject_id,)
+        )
+        row: tuple[UUID] | None = cursor.fetchone()
+    return row[0] if row else current().correlation_id
+
+
 def announce(channel: str, payload: str) -> None:
     """Ring `channel` once this unit of work has committed (streams and waits listen). Raises NoUnitOfWork."""
     open_unit().rings.add((channel, payload))
@@ -189,6 +202,7 @@ def no_transaction_open() -> None:
 
 __all__: list[Any] = [
     "announce",
+    "conversation_of",
     "no_transaction_open",
     "publish",
     "require_unit_of_work",

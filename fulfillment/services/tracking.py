@@ -11,7 +11,8 @@ from fulfillment.services.settlement import hand_over, live_shipments, settle
 from fulfillment.services.shipping import locked_shipment
 from fulfillment.states import DEAD, HOLDING, ShipmentStatus
 from fulfillment.values import ParcelReport
-from outbox.publishing import publish, require_unit_of_work, send
+from outbox.context import scope
+from outbox.publishing import conversation_of, publish, require_unit_of_work, send
 
 REPORTS = {
     "parcel.collected": ShipmentStatus.HANDED_OVER,
@@ -33,18 +34,19 @@ def receive_callback(*, webhook_id: str, report: ParcelReport, body: str) -> boo
     CarrierCallback.objects.bulk_create([callback], ignore_conflicts=True)
     if not CarrierCallback.objects.filter(id=callback.id).exists():
         return False
-    send(
-        FollowParcel(
-            shipment_id=report.shipment_id,
-            order_id=report.order_id,
-            callback_id=callback.id,
-            report=report.report,
-            sequence=report.sequence,
-            label_id=report.label_id,
-            tracking_number=report.tracking_number,
-            occurred_at=report.occurred_at,
+    with scope(correlation_id=conversation_of(report.shipment_id)):
+        send(
+            FollowParcel(
+                shipment_id=report.shipment_id,
+                order_id=report.order_id,
+                callback_id=callback.id,
+                report=report.report,
+                sequence=report.sequence,
+                label_id=report.label_id,
+                tracking_number=report.tracking_number,
+                occurred_at=report.occurred_at,
+            )
         )
-    )
     return True
 
 

@@ -3,7 +3,8 @@
 import re
 from uuid import UUID
 
-from outbox.publishing import require_unit_of_work, send
+from outbox.context import scope
+from outbox.publishing import conversation_of, require_unit_of_work, send
 from payments.commands import SynchronisePayment
 from payments.models import Payment, ProviderEvent
 
