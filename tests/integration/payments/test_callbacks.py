@@ -76,6 +76,13 @@ def test_a_callback_is_recorded_with_who_said_it(case, provider, post):
     assert (stored.reference, stored.payment_id) == (provider.only.reference, case.payment_id)
 
 
+@pytest.mark.requirement("M20")
+def test_a_callback_joins_the_conversation_of_its_payment(case, provider, post):
+    case.authorise()
+    post(event(id=provider.only.reference))
+    assert Message.objects.values("correlation_id").distinct().count() == 1
+
+
 def test_a_callback_that_comes_before_our_own_commit_finds_its_payment_by_our_id(case, provider, post):
     answer = post(event(id="pi_1", metadata={"payment": f"pay_{case.payment_id.hex}"}))
     assert answer.status_code == 200
