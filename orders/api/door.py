@@ -34,7 +34,7 @@ class Door(APIView):
 
     scopes: ClassVar[Mapping[str, str]] = {}
     """The scope that each method needs; a method that is not named needs none."""
-    metadata_class = None
+    http_method_names = ("get", "post", "head")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate, check the scope, and note who acts."""

@@ -7,10 +7,9 @@ database could not store, no depth that could exhaust a stack.
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from django.http import HttpRequest
-from django.http.request import RawPostDataException
 from rest_framework.exceptions import UnsupportedMediaType
 
 from orders.errors import MalformedRequest, PayloadTooLarge
@@ -18,6 +17,13 @@ from orders.errors import MalformedRequest, PayloadTooLarge
 MAX_BYTES = 65_536
 MAX_DEPTH = 32
 MAX_INTEGER_DIGITS = 18
+
+
+class SupportsRead(Protocol):
+    """What a body is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes."""
 
 
 def read_document(request: HttpRequest) -> dict[str, Any]:
@@ -35,14 +41,20 @@ def read_document(request: HttpRequest) -> dict[str, Any]:
 
 def _read_body(request: HttpRequest) -> bytes:
     try:
-        body = request.read(MAX_BYTES + 1)
-    except RawPostDataException:
-        body = request.body
+        body = _stream(request).read(MAX_BYTES + 1)
     except OSError as error:
         raise MalformedRequest("The body ended before it was complete. Send it again.") from error
     if len(body) > MAX_BYTES:
         raise PayloadTooLarge(f"The body may have up to {MAX_BYTES} bytes.")
     return body
+
+
+def _stream(request: HttpRequest) -> SupportsRead:
+    """Return where the body is read from: a chunked one has no length, and Django would take it for empty."""
+    if request.META.get("CONTENT_LENGTH") or not request.META.get("wsgi.input_terminated"):
+        return request
+    stream: SupportsRead = request.META["wsgi.input"]
+    return stream
 
 
 def parse(body: bytes) -> object:

@@ -1,0 +1,129 @@
+"""What must always be true of orders with their money and goods, as queries that return nothing when it is."""
+
+from outbox.invariants import invariant
+
+invariant(
+    "orders.total_is_the_sum_of_lines",
+    meaning="An order's total is the sum of its lines (I23).",
+    sql="""
+    SELECT o.id::text AS subject FROM orders_order o
+    LEFT JOIN (SELECT order_id, sum(unit_price * quantity) AS lines FROM orders_orderline GROUP BY 1) l
+           ON l.order_id = o.id
+    WHERE o.total IS DISTINCT FROM l.lines
+    """,
+)
+invariant(
+    "orders.lines_are_reserved",
+    meaning="A line of a living order holds exactly its quantity of stock; a line of a dead one holds none (I07).",
+    sql="""
+    SELECT o.id::text || ' ' || l.sku AS subject
+    FROM orders_orderline l
+    JOIN orders_order o ON o.id = l.order_id
+    JOIN outbox_saga s ON s.definition = 'orders.place_order' AND s.key = o.id
+    LEFT JOIN (
+        SELECT line_id, sum(quantity) AS pieces FROM fulfillment_reservation
+        WHERE status IN ('held', 'allocated', 'consumed') GROUP BY 1
+    ) r ON r.line_id = l.id
+    WHERE coalesce(r.pieces, 0) <> CASE WHEN o.status IN ('rejected', 'cancelled') THEN 0 ELSE l.quantity END
+      AND (o.status IN ('rejected', 'cancelled', 'completed') OR s.status IN ('running', 'forward_stuck'))
+    """,
+)
+invariant(
+    "orders.money_fits_goods",
+    meaning="Nothing is taken before a parcel left; a completed order is paid in full; a dead one keeps nothing (I01).",
+    sql="""
+    SELECT o.id::text AS subject
+    FROM orders_order o
+    LEFT JOIN (
+        SELECT order_id, sum(captured_amount) AS captured, sum(captured_amount - refunded_amount) AS kept
+        FROM payments_payment GROUP BY 1
+    ) p ON p.order_id = o.id
+    WHERE (o.status IN ('rejected', 'cancelled') AND coalesce(p.kept, 0) <> 0)
+       OR (o.status = 'completed' AND p.captured IS DISTINCT FROM o.total)
+       OR (o.status NOT IN ('rejected', 'cancelled', 'cancelling') AND p.captured > 0 AND NOT EXISTS (
+            SELECT FROM fulfillment_shipment f WHERE f.order_id = o.id AND f.handed_over_at IS NOT NULL))
+    """,
+)
+invariant(
+    "orders.parcels_leave_paid",
+    meaning="A parcel only leaves when the whole amount is held or taken (I18).",
+    sql="""
+    SELECT DISTINCT o.id::text AS subject
+    FROM fulfillment_shipment f
+    JOIN orders_order o ON o.id = f.order_id
+    JOIN payments_payment p ON p.id = o.payment_id
+    WHERE f.handed_over_at IS NOT NULL AND p.authorised_amount < o.total
+    """,
+)
+invariant(
+    "orders.dead_orders_leave_nothing",
+    meaning="A cancelled or rejected order has no money held and no parcel that may leave (I19).",
+    sql="""
+    SELECT o.id::text AS subject FROM orders_order o
+    WHERE o.status IN ('rejected', 'cancelled') AND (
+        EXISTS (SELECT FROM payments_payment p WHERE p.order_id = o.id
+                AND p.status NOT IN ('voided', 'declined', 'expired', 'refunded'))
+        OR EXISTS (SELECT FROM fulfillment_shipment f WHERE f.order_id = o.id AND f.status NOT IN ('voided', 'failed')))
+    """,
+)
+invariant(
+    "orders.intended_payment_is_the_total",
+    meaning="Every order has its payment, over its total in its currency.",
+    sql="""
+    SELECT o.id::text AS subject FROM orders_order o
+    LEFT JOIN payments_payment p ON p.id = o.payment_id AND p.order_id = o.id
+    WHERE (p.amount, p.currency) IS DISTINCT FROM (o.total, o.currency)
+    """,
+)
+invariant(
+    "orders.carried_by_a_saga",
+    meaning="Every order has its saga; it is over exactly when the order is, and otherwise waits with a deadline, "
+    "for the cancellation, or for a person (I09).",
+    sql="""
+    SELECT o.id::text AS subject FROM orders_order o
+    LEFT JOIN outbox_saga s ON s.definition = 'orders.place_order' AND s.key = o.id
+    LEFT JOIN outbox_saga c ON c.definition = 'orders.cancel_order' AND c.key = o.id
+    WHERE s.id IS NULL
+       OR (o.status IN ('completed', 'rejected', 'cancelled')) <> (s.status IN ('completed', 'compensated'))
+       OR (s.status IN ('running', 'compensating') AND s.deadline_at IS NULL)
+       OR (s.status = 'suspended' AND (c.id IS NULL OR c.status IN ('completed', 'compensated')))
+    """,
+)
+invariant(
+    "orders.status_is_the_last_transition",
+    meaning="An order stands where its last recorded transition led (I15).",
+    sql="""
+    SELECT o.id::text AS subject FROM orders_order o
+    LEFT JOIN LATERAL (
+        SELECT to_state FROM outbox_transition t
+        WHERE t.machine = 'order' AND t.entity_id = o.id ORDER BY seq DESC LIMIT 1
+    ) last ON true
+    WHERE last.to_state IS DISTINCT FROM o.status
+    """,
+)
+invariant(
+    "orders.transitions_are_told",
+    meaning="Each transition of an order has its event, each event its transition, both of one transaction (I11).",
+    sql="""
+    SELECT coalesce(t.entity_id, m.aggregate_id)::text AS subject
+    FROM (SELECT entity_id, xid, count(*) AS steps FROM outbox_transition WHERE machine = 'order' GROUP BY 1, 2) t
+    FULL JOIN (
+        SELECT aggregate_id, xid, count(*) AS steps FROM outbox_message
+        WHERE name LIKE 'orders.order\\_%' AND kind = 'event' GROUP BY 1, 2
+    ) m ON m.aggregate_id = t.entity_id AND m.xid = t.xid
+    WHERE t.steps IS DISTINCT FROM m.steps
+    """,
+)
+invariant(
+    "orders.one_key_one_order",
+    meaning="Every remembered answer to a placed order names an order that exists, and no two name the same (I16).",
+    sql="""
+    SELECT min(answer.key) AS subject
+    FROM (
+        SELECT key, convert_from(response_body, 'UTF8')::jsonb ->> 'id' AS public_id
+        FROM outbox_idempotencyrecord WHERE scope LIKE '% POST /api/v1/orders'
+    ) answer
+    LEFT JOIN orders_order o ON o.id = substring(answer.public_id FROM 5)::uuid
+    GROUP BY answer.public_id HAVING count(*) > 1 OR count(o.id) = 0
+    """,
+)
