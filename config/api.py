@@ -8,8 +8,9 @@ from django.urls import path
 from django.views import defaults
 from django.views.decorators.http import require_safe
 
-from config.errors import PROBLEMS, answer, respond
+from config.errors import answer, respond
 from config.openapi import openapi_document
+from config.problems import PROBLEMS
 from orders.urls import api_urls as order_urls
 
 API = "/api/"

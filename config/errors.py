@@ -1,10 +1,9 @@
-"""Every problem the customers' door can answer with: ONE table from error to problem, and one way to write it.
+"""ONE table from the domains' errors to the problems that the customers' door answers with.
 
-Domains raise their own errors and know no HTTP. docs pages under /docs/problems/ are made from the same table.
+Domains raise their own errors and know no HTTP; what the problems say is in config/problems.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from django.http.request import UnreadablePostError
 from rest_framework import exceptions as drf
 from structlog import get_logger
 
+from config.problems import PROBLEMS, ProblemType
 from fulfillment.errors import InsufficientStock
 from orders import errors as orders
 from orders.serializers import Fault, Problem, ShortageObject, money
@@ -24,138 +24,6 @@ from outbox.context import current
 
 log = get_logger("tandem.api")
 
-
-@dataclass(frozen=True)
-class ProblemType:
-    """A kind of problem: what its answer says, and what its page explains."""
-
-    code: str
-    status: int
-    title: str
-    meaning: str
-    remedy: str
-    retry_after: int | None = None
-    """Seconds."""
-
-
-PROBLEMS = {
-    problem.code: problem
-    for problem in (
-        ProblemType(
-            "malformed_request", 400, "The request cannot be read",
-            "The body is not JSON by RFC 8259, is nested too deep, or a header is not written as it should be.",
-            "Read `detail`, mend the request and send it again.",
-        ),
-        ProblemType(
-            "idempotency_key_required", 400, "An Idempotency-Key is required",
-            "This call changes something that must not happen twice.",
-            "Make a key of your own (a UUID, say) for each order, and repeat the same key when you repeat the request.",
-        ),
-        ProblemType(
-            "invalid_cursor", 400, "The cursor is not valid",
-            "A `cursor` belongs to the list that handed it out and cannot be made by hand.",
-            "Follow `next` and `previous` as they are, or start without a cursor.",
-        ),
-        ProblemType(
-            "authentication_required", 401, "Authentication is required",
-            "The request carries no API key.",
-            "Send the header `Authorization: Bearer tdm_…`.",
-        ),
-        ProblemType(
-            "invalid_key", 401, "The API key is not valid",
-            "The key is unknown, expired or revoked.",
-            "Check that the whole key was copied; make a new one if it was lost.",
-        ),
-        ProblemType(
-            "insufficient_scope", 403, "The API key does not allow this",
-            "Keys carry scopes; this call needs one that yours has not.",
-            "Use a key with the scope named in `detail`.",
-        ),
-        ProblemType(
-            "not_found", 404, "There is no such object",
-            "Nothing of yours has this address. What belongs to others does not exist for you either.",
-            "Check the id and that the key belongs to the right customer.",
-        ),
-        ProblemType(
-            "method_not_allowed", 405, "The method is not allowed here",
-            "The address exists, but not with this method.",
-            "The header `Allow` lists the methods that work.",
-        ),
-        ProblemType(
-            "not_acceptable", 406, "The answer cannot be given in that form",
-            "The `Accept` header excludes every form that this call can answer in.",
-            "Accept `application/json`, or leave the header out.",
-        ),
-        ProblemType(
-            "insufficient_stock", 409, "There is not enough in stock",
-            "A line asks for more than can be promised. Nothing was reserved; `shortages` tells what is there.",
-            "Order less of what is short, or try again later. The same Idempotency-Key may be used again.",
-        ),
-        ProblemType(
-            "total_changed", 409, "The total has changed",
-            "The order costs something else than `expected_total`. `total` is what it costs now.",
-            "Show the new total to the buyer, then order again and expect it.",
-        ),
-        ProblemType(
-            "order_not_cancellable", 409, "The order cannot be cancelled any more",
-            "A parcel is handed over to the carrier, or the order has ended in another way.",
-            "Read the order to see where it is.",
-        ),
-        ProblemType(
-            "idempotency_in_progress", 409, "A request with this key is under way",
-            "Another request with the same Idempotency-Key has not been answered yet.",
-            "Wait as long as `Retry-After` says, then repeat the request with the same key.",
-            retry_after=1,
-        ),
-        ProblemType(
-            "version_conflict", 412, "The object was changed in between",
-            "`If-Match` names another version than the present one.",
-            "Read the object again, decide again, and send its new ETag or version.",
-        ),
-        ProblemType(
-            "payload_too_large", 413, "The body is too large",
-            "Bodies may have up to 65 536 bytes.",
-            "Split the order.",
-        ),
-        ProblemType(
-            "unsupported_media_type", 415, "The body is not JSON",
-            "The API reads `application/json` only.",
-            "Send the header `Content-Type: application/json` and a JSON body.",
-        ),
-        ProblemType(
-            "validation_failed", 422, "Fields of the request are wrong",
-            "The request can be read, but some of its fields cannot be accepted. `errors` lists all of them.",
-            "Mend every field that is listed and send the request again. The same Idempotency-Key may be used again.",
-        ),
-        ProblemType(
-            "unknown_sku", 422, "A product is not in the catalogue",
-            "A line names a product that does not exist or is not sold any more. `errors` points at the lines.",
-            "Take SKUs from `GET /api/v1/products`.",
-        ),
-        ProblemType(
-            "idempotency_key_reused", 422, "The Idempotency-Key was used for another request",
-            "A key stands for one request; this one came with another body before.",
-            "Use a new key for a new request.",
-        ),
-        ProblemType(
-            "rate_limited", 429, "Too many at once",
-            "There are bounds to what one customer may have open at the same time, such as streams.",
-            "Wait as long as `Retry-After` says, or close what you do not need.",
-            retry_after=5,
-        ),
-        ProblemType(
-            "internal_error", 500, "Something went wrong on our side",
-            "This is our fault; it is logged under `correlation_id`.",
-            "Repeat the request with the same Idempotency-Key. Quote `correlation_id` when you ask about it.",
-        ),
-        ProblemType(
-            "service_degraded", 503, "The service is degraded",
-            "A part that is needed to answer is not available right now. Nothing was changed, or it is safe to repeat.",
-            "Wait as long as `Retry-After` says, then repeat the request with the same Idempotency-Key.",
-            retry_after=5,
-        ),
-    )
-}  # fmt: skip
 
 CODES: tuple[tuple[type[BaseException], str], ...] = (
     (orders.AuthenticationRequired, "authentication_required"),

@@ -10,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
 
-from config.errors import PROBLEMS
+from config.problems import PROBLEMS
 from orders.api.schema import described_types, reference_to
 from orders.api_keys import SCOPES
 from orders.requests import END

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from config.errors import PROBLEMS
 from config.openapi import openapi_document
+from config.problems import PROBLEMS
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "openapi.json"
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from django.db import OperationalError
 
-from config.errors import CODES, PROBLEMS
+from config.errors import CODES
+from config.problems import PROBLEMS
 from orders.api.reading import MAX_BYTES
 from orders.models import Order
 from orders.serializers import Problem

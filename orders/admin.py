@@ -1,0 +1,85 @@
+"""Customers, the catalogue and orders for operators' eyes: changes go through the staff pages and the commands."""
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from orders.models import ApiKey, Customer, Order, OrderLine, Product, ProductPrice, TaxClass
+
+
+class ReadOnly:
+    """Shows rows; adds, changes and deletes none."""
+
+    extra = 0
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody may."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody may."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody may."""
+        return False
+
+
+class ApiKeyInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """A customer's keys, without what could be tried against them."""
+
+    model = ApiKey
+    fields = ("name", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+    readonly_fields = fields
+
+
+@admin.register(Customer)
+class CustomerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Customers and their keys."""
+
+    list_display = ("name", "email", "public_id", "created_at")
+    search_fields = ("name", "email", "=id")
+    inlines = (ApiKeyInline,)
+
+
+class PriceInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """A product's prices."""
+
+    model = ProductPrice
+
+
+@admin.register(Product)
+class ProductAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """The catalogue."""
+
+    list_display = ("sku", "name", "category", "tax_class", "weight_grams", "active", "backorder")
+    list_filter = ("category", "tax_class", "active", "backorder")
+    list_select_related = ("tax_class",)
+    search_fields = ("sku", "name")
+    inlines = (PriceInline,)
+
+
+@admin.register(TaxClass)
+class TaxClassAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Rates of tax."""
+
+    list_display = ("code", "name", "rate")
+
+
+class LineInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """What was ordered."""
+
+    model = OrderLine
+    fields = ("position", "sku", "name", "quantity", "unit_price", "total", "tax_rate", "weight_grams")
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Orders as rows; their story is on the staff pages."""
+
+    list_display = ("public_id", "status", "payment_status", "fulfillment_status", "total", "currency", "placed_at")
+    list_filter = ("status", "payment_status", "fulfillment_status", "route", "currency")
+    search_fields = ("=id", "=reference", "=correlation_id")
+    inlines = (LineInline,)
