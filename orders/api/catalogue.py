@@ -23,7 +23,11 @@ class ProductsView(Door):
         operation="list_products",
         tag="Catalogue",
         shows=ProductList,
-        parameters=[query("category", "Only products of this category."), *PAGING, IF_NONE_MATCH],
+        parameters=[
+            query("category", "Only products of this category.", minLength=1, maxLength=200),
+            *PAGING,
+            IF_NONE_MATCH,
+        ],
         problems=["invalid_cursor", "validation_failed"],
     )
     def get(self, request: Request) -> HttpResponse:

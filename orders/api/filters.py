@@ -1,7 +1,7 @@
 """Reading query parameters: known ones only, each with its own fault."""
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
@@ -26,13 +26,14 @@ def _text(name: str, text: str) -> str:
 
 
 def _time(name: str, text: str) -> datetime:
+    refusal = ValueError(f"{name} has to be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z.")
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None or not 1970 <= time.year <= 9000:
-        raise ValueError(f"{name} has to be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z.")
-    return time
+        time = datetime.fromisoformat(text.upper())
+        if time.tzinfo is None:
+            raise refusal
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refusal from None
 
 
 ORDER_FILTERS: Mapping[str, Callable[[str], Q]] = {
@@ -66,12 +67,9 @@ def filters_of(request: HttpRequest, known: Mapping[str, Callable[[str], Q]]) ->
 
 
 def _unknown(request: HttpRequest, known: Collection[str]) -> list[FieldError]:
+    there = ", ".join(sorted(known))
     return [
-        FieldError(
-            f"?{name[:40]}",
-            "unknown_parameter",
-            f"There is no parameter {name[:40]!r}; there are {', '.join(sorted(known))}.",
-        )
+        FieldError(f"?{name[:40]}", "unknown_parameter", f"There is no parameter {name[:40]!r}; there are {there}.")
         for name in request.GET
         if name not in known
     ]

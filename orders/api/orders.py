@@ -26,6 +26,7 @@ from orders.api.filters import ORDER_FILTERS, filters_of
 from orders.api.pagination import Listing
 from orders.api.reading import read_document
 from orders.api.schema import (
+    IF_MATCH,
     IF_NONE_MATCH,
     KEY_HONOURED,
     KEY_REQUIRED,
@@ -33,7 +34,6 @@ from orders.api.schema import (
     PAGING,
     PREFER_WAIT,
     documented,
-    header,
     query,
 )
 from orders.api.validation import convert
@@ -88,8 +88,8 @@ class OrdersView(Door):
         scope="orders:read",
         parameters=[
             query("status", "Only orders in this status.", enum=OrderStatus.values),
-            query("reference", "Only orders with this reference of yours."),
-            query("sku", "Only orders with a line of this product."),
+            query("reference", "Only orders with this reference of yours.", minLength=1, maxLength=200),
+            query("sku", "Only orders with a line of this product.", minLength=1, maxLength=200),
             query("placed_after", "Only orders placed after this time.", format="date-time"),
             query("placed_before", "Only orders placed before this time.", format="date-time"),
             *PAGING,
@@ -167,7 +167,7 @@ class CancellationView(Door):
         shows=OrderObject,
         status=202,
         scope="orders:write",
-        parameters=[ORDER_ID, KEY_HONOURED, header("If-Match", "The ETag or version you decided by.")],
+        parameters=[ORDER_ID, KEY_HONOURED, IF_MATCH],
         problems=["not_found", "order_not_cancellable", "version_conflict"],
     )
     def post(self, request: Request, order_id: str) -> HttpResponse:

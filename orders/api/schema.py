@@ -26,11 +26,10 @@ def reference_to(kind: type) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 
-def header(name: str, description: str, *, required: bool = False) -> OpenApiParameter:
+def header(name: str, description: str, *, pattern: str = "", required: bool = False) -> OpenApiParameter:
     """Describe a header of the request."""
-    return OpenApiParameter(
-        name, {"type": "string"}, OpenApiParameter.HEADER, required=required, description=description
-    )
+    schema = {"type": "string", **({"pattern": pattern} if pattern else {})}
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, required=required, description=description)
 
 
 def query(name: str, description: str, **schema: Any) -> OpenApiParameter:
@@ -45,13 +44,18 @@ def path(name: str, description: str) -> OpenApiParameter:
 
 PAGING = (
     query("limit", "How many on a page.", type="integer", minimum=1, maximum=100, default=20),
-    query("cursor", "From `next` or `previous`."),
+    query("cursor", "From `next` or `previous`.", pattern="^[A-Za-z0-9_-]+$"),
 )
 ORDER_ID = path("order_id", "The order's id, `ord_…`.")
 IF_NONE_MATCH = header("If-None-Match", "An ETag you have: 304 when nothing has changed.")
 PREFER_WAIT = header("Prefer", "`wait=N`: answer when something has changed, after N seconds (up to 30) at the latest.")
-KEY_REQUIRED = header("Idempotency-Key", IDEMPOTENCY_KEY, required=True)
-KEY_HONOURED = header("Idempotency-Key", IDEMPOTENCY_KEY)
+KEY_REQUIRED = header("Idempotency-Key", IDEMPOTENCY_KEY, pattern="^[!-~]{1,255}$", required=True)
+KEY_HONOURED = header("Idempotency-Key", IDEMPOTENCY_KEY, pattern="^[!-~]{1,255}$")
+IF_MATCH = header(
+    "If-Match",
+    "The ETag or version you decided by.",
+    pattern=r'^(\*|(W/)?"[0-9]{1,9}(-[0-9a-f]+)?"|[0-9]{1,9})$',
+)
 
 
 def documented(

@@ -94,7 +94,7 @@ def test_limits_out_of_range_are_refused(shop, limit):
 @pytest.mark.parametrize(
     "query",
     ["status=paid", "placed_after=yesterday", "placed_before=2026-01-01T00:00:00", "reference=%00", "sku=", "color=red",
-     "placed_after=9999-12-31T23:59:59%2B00:00", "reference=" + "x" * 201],
+     "placed_after=9999-12-31T23:59:59-01:00", "reference=" + "x" * 201],
 )  # fmt: skip
 def test_filters_that_make_no_sense_are_refused(shop, query):
     response = shop.get(f"orders?{query}")
