@@ -79,8 +79,18 @@ class Contract:
         while version != self.version:
             if version not in self.upcasters:
                 raise UnknownContract(f"{self.name} v{version} is not known to this release (it knows v{self.version})")
-            payload, version = self.upcasters[version](payload), version + 1
-        return msgspec.convert(payload, self.cls, strict=False)
+            try:
+                payload, version = self.upcasters[version](payload), version + 1
+            except Exception as error:  # whatever an upcaster stumbles over: no later attempt can read it either
+                raise InvalidPayload(f"{self.name} v{version}: {type(error).__name__}: {error}") from error
+        return msgspec.convert(payload, self.cls)
+
+    def readable_versions(self) -> list[int]:
+        """Return the versions that `decode` reads, the newest first."""
+        versions = [self.version]
+        while versions[-1] - 1 in self.upcasters:
+            versions.append(versions[-1] - 1)
+        return versions
 
     def schema(self) -> dict[str, Any]:
         """Return the contract as a JSON Schema document (draft 2020-12)."""

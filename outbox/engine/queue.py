@@ -75,7 +75,7 @@ WHERE id = ANY(ARRAY(
 _UNPARK = """
 UPDATE outbox_delivery d SET state = 'ready', enqueued_at = now()
 FROM outbox_message m, unnest(%s::text[], %s::smallint[]) AS known (name, version)
-WHERE d.state = 'parked' AND m.id = d.message_id AND m.name = known.name AND m.version <= known.version
+WHERE d.state = 'parked' AND m.id = d.message_id AND m.name = known.name AND m.version = known.version
   AND d.consumer = ANY(%s)
 """
 
@@ -196,6 +196,7 @@ def release_expired_leases() -> list[str]:
 
 def release_parked(consumers: list[str]) -> None:
     """Make parked deliveries ready whose contract this release knows."""
-    known = all_contracts()
+    known = [(entry.name, version) for entry in all_contracts() for version in entry.readable_versions()]
+    names, versions = [name for name, _ in known], [version for _, version in known]
     with connection.cursor() as cursor:
-        cursor.execute(_UNPARK, ([c.name for c in known], [c.version for c in known], consumers))
+        cursor.execute(_UNPARK, (names, versions, consumers))
