@@ -1,7 +1,7 @@
 """Orders that race for the same stock, on a real PostgreSQL."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from uuid import UUID, uuid4
@@ -17,7 +17,14 @@ from fulfillment.services import reservations, settlement, stock
 from outbox.publishing import unit_of_work
 from tests.integration.fulfillment import goods
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants_hold")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goods_add_up")]
+
+
+@pytest.fixture
+def goods_add_up(transactional_db) -> Iterator[None]:
+    """Check fulfilment's invariants when the race is over."""
+    yield
+    assert goods.broken_rules() == set()
 
 
 def race(contenders: list[Callable[[], object]]) -> list[object]:

@@ -1,12 +1,32 @@
-"""A carrier that answers at once, and an order whose goods are in two warehouses."""
+"""Fulfilment alone: no other app hears its events. A carrier that answers at once, an order in two warehouses."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
 
 from fulfillment import handlers
 from fulfillment.commands import AllocateStock
-from tests.integration.fulfillment.goods import FakeCarrier, ask, reserve, stock
+from outbox import publishing
+from outbox.consumers import subscribers
+from tests.integration.fulfillment.goods import FakeCarrier, ask, broken_rules, reserve, stock
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch) -> None:
+    """Keep fulfilment's events from the other apps: the orders of these tests are ids only."""
+
+    def ours(message_name: str) -> tuple[str, ...]:
+        return tuple(name for name in subscribers(message_name) if name.startswith("fulfillment."))
+
+    monkeypatch.setattr(publishing, "subscribers", ours)
+
+
+@pytest.fixture
+def goods_add_up(transactional_db) -> Iterator[None]:
+    """Check fulfilment's invariants when the test is over."""
+    yield
+    assert broken_rules() == set()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from fulfillment.facade import ReserveLine, ShippingAddress
 from fulfillment.models import Consignment, Reservation, Shipment, StockItem
 from fulfillment.references import shipment_reference
 from outbox.contracts import Command
+from outbox.invariants import verify
 from outbox.models import Message
 from outbox.publishing import no_transaction_open, send, unit_of_work
 
@@ -104,6 +105,12 @@ def report(shipment: Shipment, what: str, sequence: int) -> FollowParcel:
         tracking_number=shipment.tracking_number or "TC of the report",
         occurred_at=datetime.now(UTC),
     )
+
+
+def broken_rules() -> set[str]:
+    """The names of fulfilment's invariants that do not hold, without its prefix."""
+    broken = {verdict.name for verdict in verify() if verdict.violations}
+    return {name.removeprefix("fulfillment.") for name in broken if name.startswith("fulfillment.")}
 
 
 def at_once(service: Callable[..., object], **arguments: object) -> None:

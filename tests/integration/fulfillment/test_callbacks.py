@@ -16,7 +16,7 @@ from fulfillment.references import order_reference, shipment_reference
 from outbox.models import Message
 from tests.integration.fulfillment.goods import ask, parcel, told
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants_hold")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goods_add_up")]
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -28,7 +28,7 @@ from tests.integration.fulfillment.goods import (
     told,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants_hold")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goods_add_up")]
 
 
 def cancel(order_id) -> None:

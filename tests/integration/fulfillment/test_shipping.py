@@ -26,7 +26,7 @@ from tests.integration.fulfillment.goods import (
     told,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants_hold")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goods_add_up")]
 
 
 @pytest.mark.requirement("M3")
