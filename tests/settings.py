@@ -9,8 +9,8 @@ os.environ.setdefault("PAYMENT_WEBHOOK_SECRET", "whsec_dGVzdHMtb25seS1wYXltZW50c
 os.environ.setdefault("CARRIER_API_KEY", "carrier-test-key")
 os.environ.setdefault("CARRIER_WEBHOOK_SECRET", "whsec_dGVzdHMtb25seS1jYXJyaWVyLTEyMzQ=")
 
-from config.settings import *  # noqa: E402, F403 - the environment must be set first
-from config.settings import INSTALLED_APPS as _APPS  # noqa: E402
+from config.settings import *  # noqa: F403 - the environment must be set first
+from config.settings import INSTALLED_APPS as _APPS
 
 INSTALLED_APPS = [*_APPS, "tests.lab"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
