@@ -154,12 +154,16 @@ def now_of(order: Order, progress: Progress) -> str:
         case OrderStatus.COMPLETED:
             return "Handed over and paid."
         case OrderStatus.REJECTED | OrderStatus.CANCELLED:
-            return order.reason or "Everything is undone."
+            return _closed(order.reason) or "Everything is undone."
         case OrderStatus.CANCELLING:
-            return f"Being undone. {order.reason}"
+            return f"Being undone. {_closed(order.reason)}"
     if not progress.awaiting:
         return ""
     return f"Waiting for {progress.awaiting}{_tries(progress)}."
+
+
+def _closed(sentence: str) -> str:
+    return sentence if not sentence or sentence[-1] in ".!?" else f"{sentence}."
 
 
 def _tries(progress: Progress) -> str:

@@ -68,6 +68,18 @@ class Entry:
     open: bool = False
     minor: bool = False
     gap: str = ""
+    failure: "Failure | None" = None
+    until: datetime | None = None
+    """When a run of the same failure last happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed attempt has in common with its repetitions, and which attempts it stands for."""
+
+    what: tuple[UUID, str, str, str]
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,7 @@ _STRENGTH = {kind: rank for rank, kind in enumerate(("outside", "queue", "retry"
 
 
 def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
-    """Return the story in order of time, with long silences told."""
+    """Return the story in order of time, with long silences told and repeated failures told once."""
     first = min([placed_at, *(message.created_at for message in rows.messages)])
     entries = [
         Entry("placed", first, "done", "request", f"{placed_by} placed the order", "Answered at once over the API.")
@@ -131,8 +143,8 @@ def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
     entries += [_failure_entry(attempt, rows) for attempt in rows.attempts]
     entries += [_audit_entry(item) for item in rows.audit]
     entries += [_waiting_entry(delivery, rows) for delivery in rows.deliveries]
-    entries.sort(key=lambda entry: entry.at)
-    return [_with_gap(entry, before) for entry, before in zip(entries, [entries[0], *entries], strict=False)]
+    told = _folded(sorted(entries, key=lambda entry: entry.at))
+    return [_with_gap(entry, before) for entry, before in zip(told, [told[0], *told], strict=False)]
 
 
 def tree_of(rows: Rows) -> list[Node]:
@@ -210,7 +222,7 @@ def _message_entry(message: Message, rows: Rows) -> Entry:
         tone="waiting" if command else said.tone,
         icon=_icon(message, said),
         title=said.word,
-        text=str(message.payload.get("reason") or ""),
+        text=str(message.payload.get("reason", "")) if not command and said.tone in ("failed", "attention") else "",
         summary=message.name,
         facts=_message_facts(message, rows),
         minor=command,
@@ -229,7 +241,7 @@ def _message_facts(message: Message, rows: Rows) -> tuple[tuple[str, str], ...]:
         for receipt in rows.receipts
         if receipt.message_id == message.id
     ]
-    payload = [(key, str(value)) for key, value in message.payload.items() if key != "reason"]
+    payload = [(key, str(value)) for key, value in message.payload.items()]
     return (*done, *payload, ("message", str(message.id)), ("started by", message.actor or "nobody"))
 
 
@@ -241,13 +253,34 @@ def _failure_entry(attempt: Attempt, rows: Rows) -> Entry:
         at=attempt.at,
         tone="failed" if attempt.kind in ("permanent", "crash") else "attention",
         icon="failed" if attempt.kind in ("permanent", "crash") else "retry",
-        title=f"Attempt {attempt.number} failed. {FAILURE_KINDS.get(attempt.kind, attempt.kind)}.",
+        title=_failed(attempt.number, attempt.number, attempt.kind),
         text=f"{subject}: {attempt.error}",
-        summary=f"{attempt.error_class} in {attempt.consumer}",
+        summary=f"{attempt.error_class.rpartition('.')[2]} in {attempt.consumer}",
         facts=(("took", f"{attempt.duration_ms} ms"),) if attempt.duration_ms is not None else (),
         trace=attempt.traceback,
         open=not attempt.traceback,
+        failure=Failure(
+            (attempt.message_id, attempt.consumer, attempt.kind, attempt.error), attempt.number, attempt.number
+        ),
     )
+
+
+def _failed(first: int, last: int, kind: str) -> str:
+    which = f"Attempt {first}" if first == last else f"Attempts {first} to {last}"
+    return f"{which} failed. {FAILURE_KINDS.get(kind, kind)}."
+
+
+def _folded(entries: Iterable[Entry]) -> list[Entry]:
+    told: list[Entry] = []
+    for entry in entries:
+        before = told[-1].failure if told else None
+        if before and entry.failure and before.what == entry.failure.what:
+            again = replace(before, last=entry.failure.last)
+            title = _failed(again.first, again.last, again.what[2])
+            told[-1] = replace(told[-1], title=title, failure=again, trace=entry.trace, until=entry.at)
+        else:
+            told.append(entry)
+    return told
 
 
 def _audit_entry(item: AuditEntry) -> Entry:
@@ -322,7 +355,7 @@ def _tries(attempts: int) -> str:
 
 
 def _with_gap(entry: Entry, before: Entry) -> Entry:
-    silence = entry.at - before.at
+    silence = entry.at - (before.until or before.at)
     if silence < LONG_SILENCE:
         return entry
     return replace(entry, gap=f"{span_in_words(silence)} without news")

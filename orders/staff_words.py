@@ -135,7 +135,7 @@ SENTENCES: dict[str, Words] = {
     "shipment_handed_over": Words("done", "Parcel handed to the carrier"),
     "shipment_delivered": Words("done", "Parcel delivered"),
     "shipment_exception": Words("attention", "The carrier reports a problem with a parcel"),
-    "order_placed": Words("done", "Order recorded, {lines} lines, {total} {currency}"),
+    "order_placed": Words("done", "Order recorded: {total} {currency}"),
     "order_confirmed": Words("done", "Order confirmed"),
     "order_completed": Words("done", "Order completed"),
     "order_rejected": Words("failed", "Order rejected"),

@@ -31,7 +31,6 @@ const keys = {
   "/": search,
   j: () => move(1),
   k: () => move(-1),
-  r: () => document.querySelector("[data-hotkey=r]")?.click(),
   t: () => document.querySelector("[data-act=theme]")?.click(),
   "?": () => document.getElementById("keys").showModal(),
 };

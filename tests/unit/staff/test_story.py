@@ -79,6 +79,30 @@ def test_a_failure_is_told_with_its_cause_and_its_traceback():
     assert (entry.tone, entry.trace) == ("attention", "Traceback …")
 
 
+def attempt(of: Message, number: int, seconds: float, error: str = "503") -> Attempt:
+    return Attempt(
+        id=number,
+        message_id=of.id,
+        consumer="payments.capture",
+        number=number,
+        kind="transient",
+        error_class="outbox.outcomes.Transient",
+        error=error,
+        at=at(seconds),
+    )
+
+
+def test_the_same_failure_again_and_again_is_told_once():
+    asked = message("payments.capture_payment", 0, kind="command")
+    failures = [attempt(asked, 1, 1), attempt(asked, 2, 2), attempt(asked, 3, 3), attempt(asked, 4, 4, "timeout")]
+    story = story_of(Rows(now=at(5), messages=[asked], attempts=failures), placed_at=START, placed_by="Quay")
+    assert [entry.title for entry in story[2:]] == [
+        "Attempts 1 to 3 failed. It did not work this time.",
+        "Attempt 4 failed. It did not work this time.",
+    ]
+    assert (story[2].at, story[2].until) == (at(1), at(3))
+
+
 @pytest.mark.parametrize(
     ("delivery", "words"),
     [
