@@ -10,10 +10,9 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.urls import reverse
 
-from orders.api.pagination import Listing
 from orders.models import Customer, Order, OrderLine
 from orders.public_ids import CUSTOMER, ORDER, PAYMENT, parse_public_id
-from orders.selectors import parse_time, progress_of_orders
+from orders.selectors import progress_of_orders
 from orders.serializers import Progress
 from orders.staff_story import Held
 from orders.staff_words import ORDER as ORDER_WORDS
@@ -21,7 +20,6 @@ from orders.staff_words import Words
 from orders.states import OrderStatus, PaymentStatus
 from outbox.models import Breaker, Delivery, Message, Saga
 
-NEWEST: Listing[Order] = Listing("staff_orders", ("placed_at", "id"), (parse_time, UUID), descending=True)
 FINAL = (OrderStatus.COMPLETED, OrderStatus.REJECTED, OrderStatus.CANCELLED)
 STUCK = ("forward_stuck", "compensation_stuck")
 

@@ -1,6 +1,7 @@
 """The staff's door to orders: translate, call one service, translate back."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -9,16 +10,20 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from orders.api.pagination import Listing
 from orders.case_file import cancel_plan, cancel_refusal, case_file
 from orders.errors import InvalidCursor, NotFound, OrderNotCancellable, ValidationFailed, VersionConflict
 from orders.forms import CancellationForm
 from orders.models import Order
 from orders.public_ids import ORDER, parse_public_id
+from orders.selectors import parse_time
 from orders.services import cancel_order
 from orders.staff_access import CANCEL, staff_only, why_not
-from orders.staff_selectors import FILTERS, NEWEST, chips, find_orders, href_of, rows_of
+from orders.staff_selectors import FILTERS, chips, find_orders, href_of, rows_of
 from outbox import audit
 from outbox.publishing import unit_of_work
+
+NEWEST: Listing[Order] = Listing("staff_orders", ("placed_at", "id"), (parse_time, UUID), descending=True)
 
 
 @require_safe
