@@ -1,7 +1,10 @@
 """The outbox as a Django app: loads every app's handlers and invariants at start."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 from django.utils.module_loading import autodiscover_modules
+
+from outbox.checks import check_consumers
 
 
 class OutboxApp(AppConfig):
@@ -11,3 +14,4 @@ class OutboxApp(AppConfig):
 
     def ready(self) -> None:
         autodiscover_modules("commands", "events", "handlers", "invariants")
+        register(check_consumers)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from outbox.context import current
+from outbox.errors import IllegalOperation
 from outbox.models import AuditEntry
 from outbox.publishing import require_unit_of_work
 
@@ -27,3 +28,10 @@ def record(
         after=after,
         correlation_id=context.correlation_id,
     )
+
+
+def require_reason(reason: str) -> str:
+    """Return `reason` without blanks around it. Raises IllegalOperation when nothing is left."""
+    if not reason.strip():
+        raise IllegalOperation("Say why: a reason is required, and is kept in the audit log.")
+    return reason.strip()

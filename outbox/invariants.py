@@ -58,11 +58,12 @@ invariant(
 )
 invariant(
     "outbox.nothing_overdue",
-    meaning="Nothing that is due has waited for more than a minute (I10)",
+    meaning="Nothing that is due and may be done has waited for more than a minute (I10)",
     sql="""
     SELECT d.message_id FROM outbox_delivery d
     WHERE (d.state IN ('ready', 'isolated') AND d.enqueued_at < now() - interval '60 s'
-           AND NOT EXISTS (SELECT 1 FROM outbox_breaker b WHERE d.consumer = ANY(b.consumers) AND b.state <> 'closed'))
+           AND NOT EXISTS (SELECT 1 FROM outbox_breaker b WHERE d.consumer = ANY(b.consumers) AND b.state <> 'closed')
+           AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer AND c.paused))
        OR (d.state = 'scheduled' AND d.due_at < now() - interval '60 s')
        OR (d.state = 'leased' AND d.lease_until < now() - interval '60 s')
     """,

@@ -196,6 +196,23 @@ class Breaker(models.Model):
         return f"{self.destination}: {self.state}"
 
 
+class ConsumerControl(models.Model):
+    """What operators decided about one consumer; a consumer without a row works as usual."""
+
+    consumer = models.TextField(primary_key=True)
+    paused = models.BooleanField(db_default=False, default=False)
+    """Its work stays in the queue until somebody lets it go on."""
+    reason = models.TextField()
+    actor = models.TextField()
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "outbox_control"
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {'paused' if self.paused else 'works'}"
+
+
 class SagaStatus(models.TextChoices):
     RUNNING = "running", "Running"
     COMPLETED = "completed", "Completed"

@@ -114,13 +114,14 @@ def queue_depth() -> list[QueueDepth]:
 def oldest_due_seconds() -> float:
     """Return the age of the oldest delivery that could run now; 0 when there is none.
 
-    Work that waits for an open breaker does not count: no worker could do it.
+    Work that waits for an open breaker or belongs to a paused consumer does not count: no worker could do it.
     """
     ((seconds,),) = _rows("""
         SELECT coalesce(extract(epoch FROM now() - min(d.enqueued_at)), 0) FROM outbox_delivery d
         WHERE d.state IN ('ready', 'isolated') AND NOT EXISTS (
             SELECT 1 FROM outbox_breaker b
             WHERE d.consumer = ANY(b.consumers) AND (b.state <> 'closed' OR b.throttled_until > now()))
+          AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer AND c.paused)
     """)
     return float(seconds)
 

@@ -42,6 +42,7 @@ GATES = [
     Gate("import rules", tool("lint-imports", "--no-cache")),
     Gate("migrations match the models", manage("makemigrations", "--check", "--dry-run")),
     Gate("deploy check", manage("check", "--deploy", "--fail-level", "WARNING")),
+    Gate("contracts as published", manage("outbox", "contracts", "--check"), manage("outbox", "contracts", "--write")),
     Gate("OpenAPI snapshot", module("openapi_snapshot", "--check"), module("openapi_snapshot")),
 ]
 

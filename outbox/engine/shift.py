@@ -6,13 +6,14 @@ django-q2 hands out shifts without end (outbox/q2.py); between two of them a wor
 import time
 from collections import deque
 from collections.abc import Callable
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from structlog import get_logger
 
-from outbox import breakers, stats
+from outbox import breakers, control, stats
 from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
 from outbox.engine import queue, reaper
 from outbox.engine.external import Caller
@@ -65,12 +66,13 @@ class Shift:
 
     def _work_in_turn(self, *, calls: bool) -> int:
         """Give one hot consumer its turn: a batch, or as many calls as are free. Fair by going round."""
+        control.look_again_if_rung(self.me.rung)
         self._heat(self.me.rung)
         self.me.rung.clear()
         if not self._hot:
             return 0
         entry = find(self._hot.popleft())
-        if entry is None or (entry.external and not calls):
+        if entry is None or (entry.external and not calls) or control.is_paused(entry.name):
             return 1
         worked = self._caller.start(entry) if isinstance(entry, ExternalConsumer) else run_batch(entry, self.me)
         if worked:
@@ -117,7 +119,7 @@ class Shift:
             return
         for delivery_id, name in queue.isolated():
             entry = find(name)
-            if entry is not None and self._run_alone(entry, delivery_id):
+            if entry is not None and not control.is_paused(name) and self._run_alone(entry, delivery_id):
                 return
 
     def _run_alone(self, entry: AnyConsumer, delivery_id: int) -> bool:
@@ -132,6 +134,8 @@ class Shift:
 
 
 _shift: Shift | None = None
+_abandoned: list[UUID] = []
+"""Identities that this process gave up with their connection: it lives, so what they had in hand killed nobody."""
 
 
 def never() -> bool:
@@ -145,6 +149,7 @@ def run_shift(stopping: Callable[[], bool] = never, seconds: float = SHIFT_SECON
     try:
         if _shift is None or not _shift.me.alive:
             _shift = Shift()
+            reaper.forgive(_abandoned)
         _shift.run(stopping, seconds)
     except (DatabaseError, InterfaceError, psycopg.Error, OSError) as error:
         # Nothing is lost: what was not committed was not done. The next shift connects anew.
@@ -159,6 +164,7 @@ def _start_afresh() -> None:
     global _shift
     if _shift is not None:
         _shift.abandon()
+        _abandoned.append(_shift.me.id)
     _shift = None
     connection.close()
     time.sleep(PAUSE_AFTER_ERROR_SECONDS)

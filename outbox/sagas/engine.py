@@ -28,6 +28,8 @@ FINISHED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
 FORWARD = (SagaStatus.RUNNING, SagaStatus.FORWARD_STUCK)
 BACKWARD = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATION_STUCK)
 EXPIRED_AT_ONCE = 50
+UNDO_WITHIN = timedelta(hours=1)
+"""How long a compensation may take when its step has no deadline of its own."""
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 
 log = get_logger("outbox.saga")
@@ -160,6 +162,8 @@ def _take(saga: Saga, event: Message, message_id: UUID) -> None:
     if saga.status in BACKWARD:
         if step.compensation and step.compensation.success.fits(event):
             _step_undone(saga)
+        elif step.compensation and step.compensation.failure and step.compensation.failure.fits(event):
+            _cannot_undo(saga, event, message_id)
         return
     if definition.wanted_later(saga.position, event):
         _keep_early(saga, event, message_id)
@@ -238,7 +242,7 @@ def _undo(saga: Saga, position: int) -> None:
         if compensation is None:
             continue
         saga.position, saga.updated_at = place, Now()
-        saga.deadline_at = Now() + (steps[place].deadline or timedelta(hours=1))
+        saga.deadline_at = Now() + (steps[place].deadline or UNDO_WITHIN)
         with scope(headers=_headers(saga.id, steps[place].name), correlation_id=saga.correlation_id):
             command_id = send(compensation.command({**saga.data, "reason": saga.reason or "cancelled"}))
         saga.steps.filter(position=place).update(status=StepStatus.COMPENSATING, compensation_id=command_id)
@@ -252,6 +256,14 @@ def _step_undone(saga: Saga) -> None:
     _undo(saga, saga.position - 1)
 
 
+def _cannot_undo(saga: Saga, event: Message, reply_id: UUID) -> None:
+    code, reason = getattr(event, "code", "not_undone"), getattr(event, "reason", "")
+    saga.steps.filter(position=saga.position).update(
+        status=StepStatus.NEEDS_ATTENTION, reply_id=reply_id, detail=reason
+    )
+    _stick(saga, SagaStatus.COMPENSATION_STUCK, code, reason)
+
+
 def _finish(saga: Saga, status: SagaStatus, change: Change) -> None:
     saga.status, saga.deadline_at = status, None
     saga.updated_at = saga.finished_at = Now()
@@ -259,8 +271,10 @@ def _finish(saga: Saga, status: SagaStatus, change: Change) -> None:
 
 
 def _stick(saga: Saga, status: SagaStatus, code: str, reason: str) -> None:
-    saga.status, saga.reason_code, saga.reason, saga.deadline_at = status, code, reason, None
-    saga.updated_at = Now()
+    saga.status, saga.deadline_at, saga.updated_at = status, None, Now()
+    if status == SagaStatus.FORWARD_STUCK:
+        # While compensating, the reason is why it compensates: it is told to the customer in the end.
+        saga.reason_code, saga.reason = code, reason
     _tell(saga, Change("stuck", definition_of(saga).steps[saga.position].name, code, reason))
 
 
@@ -364,22 +378,24 @@ def command_died(message_id: UUID, *, reason: str) -> None:
     if saga is None or saga.status == SagaStatus.SUSPENDED:
         return
     stuck = SagaStatus.COMPENSATION_STUCK if saga.status in BACKWARD else SagaStatus.FORWARD_STUCK
-    deadline = saga.deadline_at
     saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason[:500])
     _stick(saga, stuck, "dead_letter", reason[:500])
-    saga.deadline_at = deadline
     saga.save()
 
 
 def command_revived(message_id: UUID) -> None:
-    """Show on its saga that a dead command is tried again. In the open unit of work."""
+    """Show on its saga that a dead command is tried again, with the step's whole time. In the open unit of work."""
     saga = _saga_of(message_id)
     if saga is None or saga.status not in (SagaStatus.FORWARD_STUCK, SagaStatus.COMPENSATION_STUCK):
         return
     backward = saga.status == SagaStatus.COMPENSATION_STUCK
-    saga.status = SagaStatus.COMPENSATING if backward else SagaStatus.RUNNING
-    saga.reason_code = saga.reason = ""
-    step = StepStatus.COMPENSATING if backward else StepStatus.RUNNING
+    allowed = definition_of(saga).steps[saga.position].deadline
+    if backward:
+        saga.status, step, allowed = SagaStatus.COMPENSATING, StepStatus.COMPENSATING, allowed or UNDO_WITHIN
+    else:
+        saga.status, step = SagaStatus.RUNNING, StepStatus.RUNNING
+        saga.reason_code = saga.reason = ""
+    saga.deadline_at = Now() + allowed if allowed else None
     saga.steps.filter(position=saga.position).update(status=step, detail="")
     saga.updated_at = Now()
     saga.save()
