@@ -18,7 +18,8 @@ from structlog import get_logger
 from config.problems import PROBLEMS, ProblemType
 from fulfillment.errors import InsufficientStock
 from orders import errors as orders
-from orders.serializers import Fault, Problem, ShortageObject, money
+from orders.representations import Fault, Problem, ShortageObject
+from orders.serializers import money
 from outbox import idempotency
 from outbox.context import current
 

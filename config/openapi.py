@@ -13,8 +13,8 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from config.problems import PROBLEMS
 from orders.api.schema import described_types, reference_to
 from orders.api_keys import SCOPES
+from orders.representations import Problem
 from orders.requests import END
-from orders.serializers import Problem
 
 Document = dict[str, Any]
 

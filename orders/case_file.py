@@ -14,9 +14,9 @@ from fulfillment import facade as fulfillment
 from orders.console_links import console_item
 from orders.models import Order, OrderLine
 from orders.public_ids import SHIPMENT, public_id
+from orders.representations import Progress
 from orders.sagas import PLACE_ORDER
 from orders.selectors import progress_of_orders
-from orders.serializers import Progress
 from orders.staff_selectors import FINAL, held_consumers, href_of, now_of, state_of
 from orders.staff_story import Entry, Node, Rows, Spent, spent_of, story_of, tree_of
 from orders.staff_words import GOODS, STEP, Words, method_of, plain_name

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fulfillment import facade as fulfillment
 from orders.models import Order
+from orders.representations import Progress, ProgressState, ProgressStep, StepState, TimelineEntry
 from orders.sagas import PLACE_ORDER
-from orders.serializers import Progress, ProgressState, ProgressStep, StepState, TimelineEntry
 from orders.states import ORDER, OrderStatus
 from outbox.models import Saga, Transition
 from outbox.sagas.progress import Progress as SagaProgress

@@ -12,8 +12,8 @@ from django.urls import reverse
 
 from orders.models import Customer, Order, OrderLine
 from orders.public_ids import CUSTOMER, ORDER, PAYMENT, parse_public_id
+from orders.representations import Progress
 from orders.selectors import progress_of_orders
-from orders.serializers import Progress
 from orders.staff_story import Held
 from orders.staff_words import ORDER as ORDER_WORDS
 from orders.staff_words import Words

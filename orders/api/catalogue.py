@@ -10,7 +10,8 @@ from orders.api.pagination import Listing
 from orders.api.schema import IF_NONE_MATCH, PAGING, documented, path, query
 from orders.errors import NotFound
 from orders.models import Product
-from orders.serializers import AccountObject, ProductList, ProductObject, account_object, product_object
+from orders.representations import AccountObject, ProductList, ProductObject
+from orders.serializers import account_object, product_object
 
 BY_SKU = Listing[Product](name="products", columns=("sku",), parsers=(str,))
 

@@ -17,7 +17,7 @@ from orders.api_keys import Caller
 from orders.errors import IdempotencyKeyRequired, InsufficientScope, MalformedRequest, NotFound, VersionConflict
 from orders.models import Order
 from orders.public_ids import ORDER, parse_public_id
-from orders.serializers import Representation
+from orders.representations import Representation
 from outbox import idempotency
 from outbox.context import current, enter
 from outbox.idempotency import Answer

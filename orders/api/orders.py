@@ -39,18 +39,9 @@ from orders.api.schema import (
 from orders.api.validation import convert
 from orders.errors import NotFound
 from orders.models import Order
+from orders.representations import OrderList, OrderObject, PaymentList, Progress, ShipmentList, Timeline
 from orders.requests import CancelOrder, PlaceOrder
-from orders.serializers import (
-    OrderList,
-    OrderObject,
-    PaymentList,
-    Progress,
-    ShipmentList,
-    Timeline,
-    order_object,
-    payment_object,
-    shipment_object,
-)
+from orders.serializers import order_object, payment_object, shipment_object
 from orders.states import OrderStatus
 from outbox.idempotency import Answer
 from payments import facade as payments

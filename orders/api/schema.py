@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
+from orders.representations import Representation
 from orders.requests import Request
-from orders.serializers import Representation
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,7 +12,7 @@ from config.errors import CODES
 from config.problems import PROBLEMS
 from orders.api.reading import MAX_BYTES
 from orders.models import Order
-from orders.serializers import Problem
+from orders.representations import Problem
 from tests.shop import order_of
 
 STATUS = {
