@@ -95,13 +95,3 @@ invariant(
            AND reservation.status NOT IN ('allocated', 'consumed'))
     """,
 )
-invariant(
-    "fulfillment.holds_are_let_go",
-    meaning="No hold outlives its time by as long again, and at least by 15 minutes: its order makes it firm or "
-    "gives it back.",
-    sql="""
-    SELECT DISTINCT order_id::text AS subject FROM fulfillment_reservation
-    WHERE status = 'held'
-      AND now() > expires_at + greatest(expires_at - created_at, interval '15 minutes')
-    """,
-)

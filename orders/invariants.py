@@ -90,6 +90,14 @@ invariant(
     """,
 )
 invariant(
+    "orders.no_hold_outlives_its_order",
+    meaning="Stock is held only for an order that is still on its way, however long its payment takes.",
+    sql="""
+    SELECT DISTINCT o.id::text AS subject FROM fulfillment_reservation r JOIN orders_order o ON o.id = r.order_id
+    WHERE r.status = 'held' AND o.status IN ('rejected', 'cancelled', 'completed')
+    """,
+)
+invariant(
     "orders.status_is_the_last_transition",
     meaning="An order stands where its last recorded transition led (I15).",
     sql="""

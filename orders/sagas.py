@@ -78,7 +78,9 @@ PLACE_ORDER = Saga(
             command=lambda data: BookShipments(order_id=_order(data)),
             success=Reply(ShipmentsBooked),
             failure=Reply(ShipmentBookingFailed),
-            compensation=Compensation(_cancel_shipments, Reply(ShipmentsCancelled)),
+            compensation=Compensation(
+                _cancel_shipments, Reply(ShipmentsCancelled), failure=Reply(ShipmentCancellationRefused)
+            ),
             deadline=timedelta(hours=24),
         ),
         Step(

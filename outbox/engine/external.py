@@ -50,6 +50,8 @@ class Caller:
         self._me = me
         self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="call")
         self._calls: list[Call] = []
+        self._turned_away: list[str] = []
+        """Consumers that found their destination full, and go first when a call ends."""
         self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         """Becomes readable when a call has ended."""
 
@@ -66,8 +68,11 @@ class Caller:
     def start(self, consumer: ExternalConsumer, *, only: int | None = None) -> int:
         """Claim what may be called now, prepare it and start the calls; return how many deliveries were claimed."""
         free = min(MAX_IN_FLIGHT - len(self._calls), consumer.concurrency - self._in_flight(consumer))
+        if free <= 0:
+            self._turned_away.append(consumer.name)
+            return 0
         gate = breakers.gate(consumer.destination)
-        if free <= 0 or gate is breakers.Gate.WAIT:
+        if gate is breakers.Gate.WAIT:
             return 0
         if only is not None:
             return int(self._prepare(consumer, [only], probe=gate is breakers.Gate.PROBE) > 0)
@@ -104,9 +109,11 @@ class Caller:
 
     def _claim(self, consumer: ExternalConsumer, only: list[int] | None, limit: int) -> list[Claimed]:
         if only is None:
-            return queue.claim(consumer.name, limit)
-        one = queue.claim_one(only[0])
-        return [one] if one else []
+            claimed = queue.claim(consumer.name, limit)
+        else:
+            one = queue.claim_one(only[0])
+            claimed = [one] if one else []
+        return queue.drop_finished(claimed)
 
     def _prepared(self, consumer: ExternalConsumer, claimed: Claimed, *, probe: bool) -> Call:
         payload = decode(claimed)
@@ -141,12 +148,15 @@ class Caller:
         return call.consumer.handler.call(call.plan)
 
     def collect(self) -> list[str]:
-        """Record the calls that have ended; return their consumers."""
+        """Record the calls that have ended; return the consumers that may call now, those turned away first."""
         ended = [call for call in self._calls if call.future is not None and call.future.done()]
         for call in ended:
             self._calls.remove(call)
             self._settle(call)
-        return [call.consumer.name for call in ended]
+        if not ended:
+            return []
+        first, self._turned_away = self._turned_away, []
+        return [*first, *(call.consumer.name for call in ended)]
 
     def close(self) -> None:
         """Stop taking calls; those under way end unrecorded."""
@@ -168,14 +178,14 @@ class Caller:
         if isinstance(error, Throttled):
             breakers.throttled(destination, error.retry_after, probe=call.probe)
         elif failures.judge(error, 1, failures.policy_of(call.consumer)).kind in ("transient", "unknown"):
-            breakers.failed(destination, reason=f"{type(error).__name__}: {error}"[:200])
+            breakers.failed(destination, probe=call.probe, reason=f"{type(error).__name__}: {error}"[:200])
         else:
             breakers.succeeded(destination, probe=call.probe)
 
     def _record(self, call: Call, result: Any) -> None:
         try:
             with unit_of_work():
-                if not queue.still_holds(call.claimed.id, self._me.id):
+                if not queue.still_holds(call.claimed, self._me.id):
                     log.warning("lease_lost", consumer=call.consumer.name, message_id=str(call.claimed.message_id))
                     return
                 message = call.claimed.incoming()
@@ -202,7 +212,7 @@ class Caller:
     def _record_failure(self, call: Call, error: Exception, verdict: failures.Verdict, *, tell_handler: bool) -> None:
         claimed, spent = call.claimed, milliseconds_since(call.started)
         with unit_of_work():
-            if not queue.still_holds(claimed.id, self._me.id):
+            if not queue.still_holds(claimed, self._me.id):
                 log.warning("lease_lost", consumer=call.consumer.name, message_id=str(claimed.message_id))
                 return
             if tell_handler and verdict.counts and call.consumer.failed is not None:

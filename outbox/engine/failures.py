@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
-from django.db import OperationalError, connection
-from django.utils.connection import ConnectionDoesNotExist
+from django.db import IntegrityError, OperationalError, connection
 from structlog import get_logger
 
 from outbox import stats
@@ -54,10 +54,18 @@ def is_contention(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and getattr(error.__cause__, "sqlstate", None) in CONTENTION_STATES
 
 
+def is_repeat(error: BaseException) -> bool:
+    """Tell whether the work failed because the message had its receipt already: it was delivered twice."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    return isinstance(error, IntegrityError) and str(getattr(diagnosis, "constraint_name", "")).startswith(
+        "outbox_receipt"
+    )
+
+
 def connection_lost(error: BaseException) -> bool:
     """Tell whether the database went away under the work, so that nothing can be recorded now."""
-    if isinstance(error, ConnectionDoesNotExist):
-        return True
+    if isinstance(error, psycopg.Error):
+        return True  # the worker's own connection: Django wraps the errors of its own
     return isinstance(error, OperationalError) and not connection.is_usable()
 
 

@@ -40,12 +40,19 @@ INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms)
 SELECT message_id, consumer, attempts + %s, duration FROM done
 JOIN unnest(%s::bigint[], %s::int[]) AS spent (id, duration) USING (id)
 """
+_FINISHED = "SELECT message_id FROM outbox_receipt WHERE message_id = ANY(%s) AND consumer = %s"
+_DROP = """
+DELETE FROM outbox_delivery d USING outbox_receipt r
+WHERE d.id = %s AND r.message_id = d.message_id AND r.consumer = d.consumer
+"""
 _LEASE = """
 UPDATE outbox_delivery
 SET state = 'leased', lease_owner = %s, lease_until = now() + make_interval(secs => %s), attempts = attempts + 1
 WHERE id = ANY(%s)
 """
-_HOLDS = "SELECT 1 FROM outbox_delivery WHERE id = %s AND state = 'leased' AND lease_owner = %s FOR UPDATE"
+_HOLDS = """
+SELECT 1 FROM outbox_delivery WHERE id = %s AND state = 'leased' AND lease_owner = %s AND attempts = %s FOR UPDATE
+"""
 _EXTEND = """
 UPDATE outbox_delivery SET lease_until = now() + make_interval(secs => %s)
 WHERE state = 'leased' AND lease_owner = %s
@@ -161,15 +168,33 @@ def finish(durations_ms: dict[int, int], *, extra_attempt: int) -> None:
         cursor.execute(_FINISH, (ids, extra_attempt, ids, list(durations_ms.values())))
 
 
+def drop_finished(claimed: list[Claimed]) -> list[Claimed]:
+    """Remove deliveries that have a receipt already, before anybody outside is called again; return the others."""
+    if not claimed:
+        return []
+    ids, consumer = [one.message_id for one in claimed], claimed[0].consumer
+    finished = {row[0] for row in _rows(_FINISHED, (ids, consumer))}
+    for one in claimed:
+        if one.message_id in finished:
+            drop(one.id)
+    return [one for one in claimed if one.message_id not in finished]
+
+
+def drop(delivery_id: int) -> None:
+    """Remove a delivery whose message has a receipt of this consumer."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DROP, (delivery_id,))
+
+
 def lease(delivery_ids: list[int], owner: UUID) -> None:
     """Take the deliveries over for a call outside the transaction, and count the attempt."""
     with connection.cursor() as cursor:
         cursor.execute(_LEASE, (owner, settings.LEASE_SECONDS, delivery_ids))
 
 
-def still_holds(delivery_id: int, owner: UUID) -> bool:
-    """Lock the delivery and tell whether `owner` still holds its lease."""
-    return bool(_rows(_HOLDS, (delivery_id, owner)))
+def still_holds(claimed: Claimed, owner: UUID) -> bool:
+    """Lock the delivery and tell whether `owner` still holds the lease of this very attempt."""
+    return bool(_rows(_HOLDS, (claimed.id, owner, claimed.attempts + 1)))
 
 
 def extend_leases(owner: UUID) -> None:

@@ -39,6 +39,12 @@ WHERE (id = ANY(%s) AND state IN ('ready', 'isolated') AND lease_owner IS NULL)
 RETURNING message_id, consumer, attempts, crashes, state, fingerprint
 """
 
+_RELEASE = """
+WITH gone AS (DELETE FROM outbox_worker WHERE id = %s RETURNING id)
+UPDATE outbox_delivery d SET state = 'ready', lease_owner = NULL, lease_until = NULL, enqueued_at = now()
+FROM gone WHERE d.state = 'leased' AND d.lease_owner = gone.id
+"""
+
 log = get_logger("outbox.reaper")
 
 
@@ -67,6 +73,14 @@ def reap() -> None:
         cursor.execute(_DEAD_WORKERS, (LOCK_CLASS,))
         for row in cursor.fetchall():
             _take_over(DeadWorker(row[0], row[1], row[2], row[3], json.loads(row[4])), unit)
+
+
+def forgive(identities: list[UUID]) -> None:
+    """Release what this process held under identities that it lost with their connection; no crash is counted."""
+    with connection.cursor() as cursor:
+        while identities:
+            cursor.execute(_RELEASE, (identities[-1],))
+            identities.pop()
 
 
 def _take_over(worker: DeadWorker, unit: UnitOfWork) -> None:

@@ -11,7 +11,7 @@ from outbox import stats
 from outbox.consumers import AnyConsumer
 from outbox.context import Context, enter
 from outbox.contracts import Message, contract_named
-from outbox.engine import failures
+from outbox.engine import failures, queue
 from outbox.engine.queue import Claimed
 from outbox.publishing import unit_of_work
 
@@ -55,8 +55,13 @@ def note_done(claimed: Claimed, milliseconds: int) -> None:
 
 def settle_failure(
     consumer: AnyConsumer, claimed: Claimed, error: BaseException, owner: UUID, *, counted: bool, started: float
-) -> failures.Verdict:
-    """Record a failed attempt in a unit of work of its own; return where the delivery went."""
+) -> None:
+    """Record a failed attempt in a unit of work of its own."""
+    if failures.is_repeat(error):
+        # Everything was rolled back; the first time stands.
+        queue.drop(claimed.id)
+        log.info("repeat_dropped", consumer=claimed.consumer, message_id=str(claimed.message_id))
+        return
     verdict = failures.judge(error, claimed.attempts + 1, failures.policy_of(consumer))
     with unit_of_work():
         in_context(
@@ -65,4 +70,3 @@ def settle_failure(
                 claimed, verdict, error, owner=owner, counted=counted, milliseconds=milliseconds_since(started)
             ),
         )
-    return verdict

@@ -35,6 +35,8 @@ class Compensation:
 
     command: Build
     success: Reply
+    failure: Reply | None = None
+    """It cannot be undone: a person is asked at once."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ class Saga:
         """Return every event that an instance may wait for."""
         found: dict[type[Event], None] = {}
         for step in self.steps:
-            compensated = step.compensation.success if step.compensation else None
-            for reply in (step.success, step.failure, compensated):
+            undo = step.compensation
+            undone = (undo.success, undo.failure) if undo else ()
+            for reply in (step.success, step.failure, *undone):
                 if reply is not None:
                     found[reply.event] = None
         return list(found)

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         """Add --json."""
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *args: Any, **options: Any) -> None:
         """Check and report."""
         verdicts = verify()
         broken = sum(verdict.violations > 0 for verdict in verdicts)

@@ -45,10 +45,6 @@ SEEDS = {
     ),
     "cancelled_leaves_nothing": (CONSIGNMENT, "UPDATE {table} SET status = 'cancelled' WHERE status = 'booked'"),
     "status_fits_reservations": (CONSIGNMENT, "UPDATE {table} SET status = 'allocated' WHERE status = 'reserved'"),
-    "holds_are_let_go": (
-        RESERVATION,
-        "UPDATE {table} SET created_at = now() - interval '2 hours', expires_at = now() - interval '61 minutes'",
-    ),
 }
 ALSO = {"stock_within_bounds": {"on_hand_is_the_sum_of_movements"}}
 
