@@ -5,8 +5,6 @@ When the wait is over one worker at a time may send one probe (half open): its s
 opens it again for twice as long. Source of the technique: Michael Nygard, "Release It!", 2007.
 """
 
-import time
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,12 +18,11 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 PROBE_SECONDS = 20.0
 """A probe that has not answered by then is given up, and another may be sent."""
-CACHE_SECONDS = 0.25
 
 _READ = """
-SELECT destination, state, coalesce(open_until > now(), false), coalesce(probe_until > now(), false),
-       coalesce(throttled_until > now(), false), failures
-FROM outbox_breaker
+SELECT state, coalesce(open_until > now(), false), coalesce(probe_until > now(), false),
+       coalesce(throttled_until > now(), false)
+FROM outbox_breaker WHERE destination = %s
 """
 _REGISTER = """
 INSERT INTO outbox_breaker (destination, consumers) VALUES (%s, %s)
@@ -44,7 +41,7 @@ _GIVE_BACK = "UPDATE outbox_breaker SET probe_until = NULL WHERE destination = %
 _FAILED = """
 WITH struck AS (
     SELECT destination, state AS was, failures + 1 AS failures,
-           state = 'half_open' OR (state = 'closed' AND failures + 1 >= %(limit)s) AS opens
+           (state = 'half_open' AND %(probe)s) OR (state = 'closed' AND failures + 1 >= %(limit)s) AS opens
     FROM outbox_breaker WHERE destination = %(destination)s FOR UPDATE
 )
 UPDATE outbox_breaker b SET
@@ -85,19 +82,6 @@ class Gate(Enum):
     WAIT = "wait"
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    state: str
-    waiting: bool
-    probing: bool
-    throttled: bool
-    failures: int
-
-
-_views: dict[str, _View] = {}
-_read_at = 0.0
-
-
 def register_destinations() -> None:
     """Make sure that every destination has its row, with the consumers that wait on it."""
     by_destination: dict[str, list[str]] = {}
@@ -109,40 +93,19 @@ def register_destinations() -> None:
             cursor.execute(_REGISTER, (destination, names))
 
 
-def _view(destination: str) -> _View:
-    global _read_at
-    if time.monotonic() - _read_at > CACHE_SECONDS or destination not in _views:
-        with connection.cursor() as cursor:
-            cursor.execute(_READ)
-            _views.clear()
-            _views.update({row[0]: _View(*row[1:]) for row in cursor.fetchall()})
-        _read_at = time.monotonic()
-    return _views.get(destination, _View("closed", waiting=False, probing=False, throttled=False, failures=0))
-
-
-def forget() -> None:
-    """Drop what this process remembers, so that the next look reads the database."""
-    global _read_at
-    _read_at = 0.0
-
-
 def gate(destination: str) -> Gate:
     """Tell whether `destination` may be called now; PROBE is given to one caller at a time.
 
     Whoever gets PROBE reports back with succeeded, failed, throttled or give_back.
     """
-    view = _view(destination)
-    if view.throttled:
+    state, waiting, probing, throttled = _execute(_READ, (destination,)) or ("closed", False, False, False)
+    if throttled:
         return Gate.WAIT
-    if view.state == "closed":
+    if state == "closed":
         return Gate.GO
-    if view.waiting or view.probing:
+    if waiting or probing:
         return Gate.WAIT
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE_PROBE, (PROBE_SECONDS, destination))
-        taken = cursor.fetchone() is not None
-    forget()
-    return Gate.PROBE if taken else Gate.WAIT
+    return Gate.PROBE if _execute(_TAKE_PROBE, (PROBE_SECONDS, destination)) else Gate.WAIT
 
 
 def give_back(destination: str, *, probe: bool) -> None:
@@ -153,17 +116,18 @@ def give_back(destination: str, *, probe: bool) -> None:
 
 def succeeded(destination: str, *, probe: bool) -> None:
     """Note a call that worked. Only a probe's success closes an open breaker: a late answer proves nothing."""
-    view = _view(destination)
-    if not probe and view.state == "closed" and view.failures == 0:
-        return
     if _execute(_CLOSE, (destination, probe)) and probe:
         log.info("breaker_closed", destination=destination)
 
 
-def failed(destination: str, *, reason: str) -> None:
-    """Note a call that failed in a way that says something about the destination."""
+def failed(destination: str, *, probe: bool, reason: str) -> None:
+    """Note a call that failed in a way that says something about the destination.
+
+    While half open only the probe's word counts: an older call that fails late must not take the probe's place.
+    """
     parameters = {
         "destination": destination,
+        "probe": probe,
         "limit": FAILURES_TO_OPEN,
         "first": FIRST_WAIT_SECONDS,
         "longest": LONGEST_WAIT_SECONDS,
@@ -185,5 +149,4 @@ def _execute(sql: str, parameters: Any) -> tuple[object, ...] | None:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         row: tuple[object, ...] | None = cursor.fetchone() if cursor.description else None
-    forget()
     return row

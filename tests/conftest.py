@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 
-from outbox import breakers
 from outbox.engine import shift
 from outbox.invariants import verify
 from outbox.models import Delivery
@@ -21,7 +20,6 @@ UNFINISHED = ("ready", "scheduled", "leased", "isolated")
 def drain(transactional_db) -> Iterator[Callable[..., None]]:
     """Work in this process, through the real engine, until nothing is left to do (or `until` says so)."""
     worker = shift.Shift()
-    breakers.forget()
 
     def work(until: Callable[[], bool] | None = None, seconds: float = 20.0) -> None:
         done = until or (lambda: not Delivery.objects.filter(state__in=UNFINISHED).exists())

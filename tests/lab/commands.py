@@ -28,7 +28,13 @@ class Call(Command):
     bench_id: UUID
     number: int
     behaviour: str = ""
-    """"" | transient | unknown | throttled | permanent | skip | slow"""
+    """"" | transient | transient_once | unknown | crash | throttled | permanent | skip | slow | wait | prepare_fails |
+    record_fails | record_fails_once | hook_fails"""
+
+
+@contract("lab.call_too", version=1, owner="lab", aggregate="bench", key="bench_id", semantics=Semantics.AT_LEAST_ONCE)
+class CallToo(Call):
+    """Call the same one for another reason."""
 
 
 @contract("lab.single", version=1, owner="lab", aggregate="bench", key="bench_id")

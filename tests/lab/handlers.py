@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Event
 from uuid import UUID
 
 from outbox.consumers import Incoming, consumer, external_consumer
@@ -12,7 +13,7 @@ from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import publish
 from outbox.retry import RetryPolicy
 from tests.lab import trip
-from tests.lab.commands import Call, Note, Noted, Single
+from tests.lab.commands import Call, CallToo, Note, Noted, Single
 from tests.lab.models import Effect
 
 __all__ = ["trip"]  # its consumers register themselves
@@ -20,6 +21,10 @@ __all__ = ["trip"]  # its consumers register themselves
 QUICK = RetryPolicy(attempts=3, base_seconds=0.05, cap_seconds=0.2)
 calls: Counter[int] = Counter()
 """Calls made by this process, by number."""
+called_at: dict[int, float] = {}
+"""When each number was called last."""
+answers: dict[int, Event] = defaultdict(Event)
+"""Holds back the answer to a call that is told to wait, by attempt."""
 
 
 def behave(behaviour: str, message: Incoming) -> None:
@@ -67,26 +72,48 @@ class Calling:
     def prepare(self, command: Call, message: Incoming) -> Plan | None:
         if command.behaviour == "skip":
             return None
+        if command.behaviour == "prepare_fails":
+            raise RuntimeError("told to fail while preparing")
         return Plan(command.number, command.behaviour, message.attempt, message.id)
 
     def call(self, plan: Plan) -> str:
         calls[plan.number] += 1
-        first = plan.attempt == 1
-        if plan.behaviour == "transient" or (plan.behaviour == "transient_once" and first):
-            raise Transient("told to fail")
-        if plan.behaviour == "unknown":
-            raise Transient("no answer", unknown=True)
-        if plan.behaviour == "throttled" and calls[plan.number] == 1:
-            raise Throttled("slow down", retry_after=0.3)
-        if plan.behaviour == "permanent":
-            raise Permanent("told to give up")
+        called_at[plan.number] = time.monotonic()
+        fail(plan)
         if plan.behaviour == "slow":
             time.sleep(0.2)
+        if plan.behaviour == "wait":
+            assert answers[plan.attempt].wait(10)
+            return f"answer {plan.attempt}"
         return "answer"
 
     def record(self, command: Call, message: Incoming, plan: Plan, result: str) -> None:
         Effect.objects.create(message_id=message.id, label=result, number=command.number)
+        if plan.behaviour == "record_fails" or (plan.behaviour == "record_fails_once" and plan.attempt == 1):
+            raise RuntimeError("told to fail while recording")
 
     def failed(self, command: Call, message: Incoming, plan: Plan, failure: Failure) -> None:
         label = f"failed {failure.attempt} unknown={failure.unknown} final={failure.final}"
         Effect.objects.create(message_id=message.id, label=label, number=command.number)
+        if plan.behaviour == "hook_fails":
+            raise RuntimeError("told to fail while noting a failure")
+
+
+@external_consumer(CallToo, name="lab.call_too", destination="lab", retry=QUICK)
+class CallingToo(Calling):
+    """Another consumer that calls the same destination."""
+
+
+def fail(plan: Plan) -> None:
+    """Fail the call as the plan says."""
+    first = plan.attempt == 1
+    if plan.behaviour in ("transient", "hook_fails") or (plan.behaviour == "transient_once" and first):
+        raise Transient("told to fail")
+    if plan.behaviour == "unknown":
+        raise Transient("no answer", unknown=True)
+    if plan.behaviour == "crash":
+        raise ZeroDivisionError("told to stumble")
+    if plan.behaviour == "throttled" and calls[plan.number] == 1:
+        raise Throttled("slow down", retry_after=0.3)
+    if plan.behaviour == "permanent":
+        raise Permanent("told to give up")

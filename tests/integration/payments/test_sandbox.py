@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from uuid_utils.compat import uuid7
 
-from outbox import breakers
 from outbox.models import Delivery
 from outbox.outcomes import Permanent
 from payments.gateways import payment_gateway
@@ -54,7 +53,6 @@ def sandbox(running, settings) -> Iterator[Sandbox]:
     settings.PAYMENT_WEBHOOK_SECRET = PAYMENT_SECRET
     yield running
     running.client.delete("/faults")
-    breakers.forget()
 
 
 def books(sandbox: Sandbox, case: Case) -> dict:

@@ -1,0 +1,199 @@
+"""Circuit breakers: shared by all workers, they park work without burning its attempts."""
+
+import pytest
+
+from outbox import breakers
+from outbox.breakers import Gate
+from outbox.engine.shift import Shift
+from outbox.models import Breaker, Delivery, Receipt
+from tests.integration.outbox.asking import ask, call, effects, sql, states
+from tests.lab import handlers
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M12")]
+LAB = "lab"
+
+
+@pytest.fixture
+def destination(transactional_db):
+    breakers.register_destinations()
+
+
+def fail(times: int, *, probe: bool = False) -> None:
+    for _ in range(times):
+        breakers.failed(LAB, probe=probe, reason="down")
+
+
+def row() -> Breaker:
+    return Breaker.objects.get(destination=LAB)
+
+
+def wait_seconds() -> float:
+    return float(
+        sql("SELECT extract(epoch FROM open_until - now()) FROM outbox_breaker WHERE destination = 'lab'")[0][0]
+    )
+
+
+def let_the_wait_be_over() -> None:
+    sql("UPDATE outbox_breaker SET open_until = now() WHERE destination = 'lab'")
+
+
+def test_it_knows_which_consumers_wait_on_it(destination):
+    assert row().consumers == ["lab.call", "lab.call_too"]
+
+
+def test_four_failures_in_a_row_leave_it_closed_and_the_fifth_opens_it(destination):
+    fail(4)
+    assert (breakers.gate(LAB), row().state) == (Gate.GO, "closed")
+    fail(1)
+    assert (breakers.gate(LAB), row().state, row().reason) == (Gate.WAIT, "open", "down")
+    assert 0.5 < wait_seconds() <= 1.0
+
+
+def test_only_failures_in_a_row_count(destination):
+    fail(4)
+    breakers.succeeded(LAB, probe=False)
+    fail(4)
+    assert breakers.gate(LAB) is Gate.GO
+    assert row().failures == 4
+
+
+def test_when_the_wait_is_over_one_caller_at_a_time_may_probe(destination):
+    fail(5)
+    let_the_wait_be_over()
+    assert [breakers.gate(LAB) for _ in range(3)] == [Gate.PROBE, Gate.WAIT, Gate.WAIT]
+    assert row().state == "half_open"
+
+
+def test_a_probe_that_never_came_back_is_given_to_another(destination):
+    fail(5)
+    let_the_wait_be_over()
+    assert breakers.gate(LAB) is Gate.PROBE
+    sql("UPDATE outbox_breaker SET probe_until = now() - interval '1 s'")
+    assert [breakers.gate(LAB), breakers.gate(LAB)] == [Gate.PROBE, Gate.WAIT]
+
+
+def test_a_probe_given_back_is_there_for_the_next(destination):
+    fail(5)
+    let_the_wait_be_over()
+    assert breakers.gate(LAB) is Gate.PROBE
+    breakers.give_back(LAB, probe=True)
+    assert breakers.gate(LAB) is Gate.PROBE
+
+
+def test_the_success_of_a_probe_closes_it_as_new(destination):
+    fail(5)
+    let_the_wait_be_over()
+    assert breakers.gate(LAB) is Gate.PROBE
+    breakers.succeeded(LAB, probe=True)
+    closed = row()
+    assert (closed.state, closed.failures, closed.openings, closed.open_until, closed.reason) == (
+        "closed",
+        0,
+        0,
+        None,
+        "",
+    )
+    assert breakers.gate(LAB) is Gate.GO
+
+
+def test_the_failure_of_a_probe_opens_it_for_twice_as_long_up_to_a_minute(destination):
+    fail(5)
+    waits = []
+    for _ in range(7):
+        let_the_wait_be_over()
+        assert breakers.gate(LAB) is Gate.PROBE
+        fail(1, probe=True)
+        waits.append(wait_seconds())
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 60, 60], abs=0.5)
+
+
+def test_the_late_success_of_an_older_call_does_not_close_it(destination):
+    fail(5)
+    breakers.succeeded(LAB, probe=False)
+    assert row().state == "open"
+    let_the_wait_be_over()
+    assert breakers.gate(LAB) is Gate.PROBE
+    breakers.succeeded(LAB, probe=False)
+    assert (row().state, breakers.gate(LAB)) == ("half_open", Gate.WAIT)
+
+
+def test_the_late_failure_of_an_older_call_does_not_take_the_probes_place(destination):
+    fail(5)
+    let_the_wait_be_over()
+    assert breakers.gate(LAB) is Gate.PROBE
+    fail(3, probe=False)
+    assert (row().state, row().openings, breakers.gate(LAB)) == ("half_open", 1, Gate.WAIT)
+
+
+def test_a_throttled_probe_stays_half_open_until_it_may_be_repeated(destination):
+    fail(5)
+    let_the_wait_be_over()
+    assert breakers.gate(LAB) is Gate.PROBE
+    breakers.throttled(LAB, 30.0, probe=True)
+    assert (row().state, breakers.gate(LAB)) == ("half_open", Gate.WAIT)
+    sql("UPDATE outbox_breaker SET throttled_until = now()")
+    assert breakers.gate(LAB) is Gate.PROBE
+
+
+def test_the_longer_of_two_pauses_holds(destination):
+    breakers.throttled(LAB, 30.0, probe=False)
+    breakers.throttled(LAB, 1.0, probe=False)
+    assert (
+        float(
+            sql("SELECT extract(epoch FROM throttled_until - now()) FROM outbox_breaker WHERE destination = 'lab'")[0][
+                0
+            ]
+        )
+        > 25
+    )
+
+
+def test_registering_again_keeps_the_state(destination):
+    fail(5)
+    breakers.register_destinations()
+    assert row().state == "open"
+
+
+def test_an_outage_parks_work_without_burning_its_attempts_and_everything_is_done_after_it(drain, invariants_hold):
+    ask(*(call(number, "transient_once") for number in range(5)))
+    drain(until=lambda: row().state == "open")
+    made = sum(handlers.calls.values())
+    waiting = ask(*(call(number) for number in range(100, 110)))
+    sql("UPDATE outbox_breaker SET open_until = now() + interval '1 minute'")
+    worker = Shift()
+    worker.run(lambda: False, seconds=0.6)
+    worker.me.sign_out()
+    assert sum(handlers.calls.values()) == made, "nobody calls while it is open"
+    parked = Delivery.objects.filter(message_id__in=waiting)
+    assert set(parked.values_list("state", "attempts")) == {("ready", 0)}
+    let_the_wait_be_over()
+    drain()
+    assert row().state == "closed"
+    assert effects().count("answer") == 15
+    assert set(Receipt.objects.filter(message_id__in=waiting).values_list("attempts", flat=True)) == {1}
+
+
+def test_while_half_open_one_call_goes_out_and_the_others_follow_its_success(drain, hasty):
+    ask(*(call(number) for number in range(10)))
+    ask(call(99, "wait"))
+    sql("UPDATE outbox_delivery SET priority = -1 WHERE id = (SELECT max(id) FROM outbox_delivery)")
+    breakers.register_destinations()
+    fail(5)
+    let_the_wait_be_over()
+    drain(until=lambda: handlers.calls[99] == 1)
+    worker = Shift()
+    worker.run(lambda: False, seconds=0.4)
+    worker.me.sign_out()
+    assert handlers.calls == {99: 1}
+    assert states().count("ready") == 10
+    handlers.answers[1].set()
+    drain()
+    assert sum(handlers.calls.values()) == 11
+    assert row().state == "closed"
+
+
+@pytest.mark.parametrize("behaviour", ["permanent", "throttled"])
+def test_answers_that_say_nothing_about_the_destinations_health_do_not_count(drain, behaviour):
+    ask(*(call(number, behaviour) for number in range(8)))
+    drain()
+    assert (row().state, row().failures) == ("closed", 0)
