@@ -39,7 +39,10 @@ def problem(request: HttpRequest, code: str) -> HttpResponse:
     """Explain one kind of problem: where the `type` of a problem leads."""
     if code not in PROBLEMS:
         raise Http404(f"There is no problem {code}")
-    return render(request, "docs/problems/problem.html", {"problem": PROBLEMS[code]})
+    kind = PROBLEMS[code]
+    # Every second part between backquotes is code.
+    parts = {"meaning": kind.meaning.split("`"), "remedy": kind.remedy.split("`")}
+    return render(request, "docs/problems/problem.html", {"problem": kind, **parts})
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -52,7 +52,7 @@ def test_overselling_is_found(order):
 def test_a_rejected_order_that_still_holds_money_and_stock_is_found(order):
     with unit_of_work():
         lifecycle.reject_order(order_id=order, code="payment_declined", reason="Declined.")
-    assert broken() == {"orders.lines_are_reserved", "orders.dead_orders_leave_nothing", "orders.carried_by_a_saga"}
+    assert broken() >= {"orders.lines_are_reserved", "orders.dead_orders_leave_nothing", "orders.carried_by_a_saga"}
 
 
 def test_a_completed_order_that_was_not_paid_is_found(order):
