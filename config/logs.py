@@ -1,14 +1,23 @@
-"""Structured logs: one JSON object a line, with the correlation id of whatever is being done."""
+"""Structured logs: one JSON object a line on stderr, with the correlation id of whatever is being done.
 
+Our own lines go straight to stderr, which costs a tenth of the way through the standard library's logging; the
+libraries' lines take that way and come out in the same shape.
+"""
+
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
 
 from outbox.context import current
 
+Line = MutableMapping[str, Any]
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
-def add_context(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+
+def add_context(_logger: Any, _method: str, event: Line) -> Line:
     """Add who and what this line belongs to, so that one search finds the whole story."""
     context = current()
     if context.correlation_id:
@@ -20,21 +29,35 @@ def add_context(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     return event
 
 
-SHARED_PROCESSORS: list[Any] = [
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
+def render(_logger: Any, _method: str, event: Line) -> str:
+    """Write a line as JSON: what happened first, on one line whatever it holds."""
+    return _encoder.encode({"event": event.pop("event", ""), **event}).decode()
+
+
+class Stderr:
+    """Writes lines, each in one call so that those of several processes do not mix."""
+
+    def __call__(self, *_names: Any) -> "Stderr":
+        return self
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = msg
+
+
+SHARED: list[Any] = [
+    structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     add_context,
     structlog.processors.format_exc_info,
 ]
 
 structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *SHARED_PROCESSORS,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
+    processors=[*SHARED, render],
+    wrapper_class=structlog.make_filtering_bound_logger("info"),
+    logger_factory=Stderr(),
     cache_logger_on_first_use=True,
 )
 
@@ -44,18 +67,16 @@ LOGGING: dict[str, Any] = {
     "formatters": {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": SHARED_PROCESSORS,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
+            "foreign_pre_chain": [structlog.stdlib.add_logger_name, *SHARED],
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
-        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "django-q": {"level": "WARNING"},
         "django.server": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # every request has its own line already
         "httpx": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
     },
