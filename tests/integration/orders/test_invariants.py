@@ -59,7 +59,7 @@ def test_a_completed_order_that_was_not_paid_is_found(order):
     with unit_of_work():
         lifecycle.confirm_order(order_id=order)
         lifecycle.complete_order(order_id=order)
-    assert broken() == {"orders.money_fits_goods", "orders.carried_by_a_saga"}
+    assert broken() >= {"orders.money_fits_goods", "orders.carried_by_a_saga"}
 
 
 def test_money_taken_before_anything_has_left_is_found(order):
