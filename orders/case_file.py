@@ -209,7 +209,9 @@ def _saga_step(step: StepProgress) -> StepLine:
 
 def _step(label: str, status: str, finished_at: datetime | None, attempts: int) -> StepLine:
     words = STEP[status]
-    said = f"{words.word} {finished_at:%H:%M:%S}" if finished_at else words.word
+    said = words.word
+    if finished_at:
+        said = f"{finished_at:%H:%M:%S}" if status == "done" else f"{words.word} {finished_at:%H:%M:%S}"
     if status in ("running", "waiting") and attempts > 1:
         said = f"{words.word}, try {attempts}"
     return StepLine(label, words.tone, said, status in ("running", "waiting", "compensating", "needs_attention"))
