@@ -1,0 +1,50 @@
+"""The catalogue of messages: every contract, what it means, what it carries and who consumes it."""
+
+from itertools import groupby
+
+from config.reference.tables import NOTE, cell, table, words_of
+from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, subscribers
+from outbox.contracts import Contract, all_contracts
+from outbox.sagas.engine import definitions
+
+HEAD = """# Messages
+
+Every contract of this release. An **event** tells what happened; any number of consumers may care. A **command** asks
+for something; exactly one consumer does it. "Exactly once in effect": the consumers touch our database only, so effect
+and acknowledgement are one transaction. "At least once": a consumer calls someone outside, and repeats the call after a
+crash with the same idempotency key. The JSON Schemas are in [contracts/](contracts/).
+"""
+
+
+def messages_page() -> str:
+    """Return messages.md."""
+    parts = [NOTE, HEAD]
+    for owner, contracts in groupby(all_contracts(), key=lambda declared: declared.owner):
+        parts.append(f"\n## {owner}\n\n")
+        head = ("message", "kind", "about", "means", "carries", "promise", "consumers")
+        parts.append(table(head, (_row(declared) for declared in contracts)))
+    parts.append("\n## Consumers\n\n")
+    parts.append(table(("consumer", "handles", "how", "attempts"), (_consumer(entry) for entry in all_consumers())))
+    return "".join(parts)
+
+
+def _row(declared: Contract) -> tuple[str, ...]:
+    fields = ", ".join(f"`{name}`" for name in declared.cls.__struct_fields__)
+    consumers = ", ".join(f"`{name}`" for name in subscribers(declared.name)) or "none"
+    link = f"[`{declared.name}`](contracts/{declared.name}.v{declared.version}.json) v{declared.version}"
+    kind = declared.kind.value + (", saga's reply" if _is_reply(declared) else "")
+    return (link, kind, declared.aggregate, words_of(declared.cls), fields, declared.semantics.value, consumers)
+
+
+def _is_reply(declared: Contract) -> bool:
+    return any(declared.cls in definition.replies() for definition in definitions())
+
+
+def _consumer(entry: AnyConsumer) -> tuple[str, ...]:
+    handles = ", ".join(f"`{declared.name}`" for declared in entry.contracts)
+    attempts = str(entry.retry.attempts) if entry.retry else "`MAX_ATTEMPTS`"
+    if isinstance(entry, ExternalConsumer):
+        how = f"calls `{entry.destination}`, at most {entry.concurrency} at once per worker process"
+    else:
+        how = f"in our database, {entry.batch} in a transaction" if entry.batch > 1 else "in our database, one by one"
+    return (f"`{entry.name}`", cell(handles), how, attempts)
