@@ -12,6 +12,7 @@ OrdersError
 ├── ValidationFailed          the request can be read, but fields of it are wrong
 │   └── UnknownSku            a line names a product that is not in the catalogue
 ├── TotalChanged              the customer expected another total
+├── OrderNotReviewable        the order does not wait for a person's decision
 ├── OrderNotCancellable       the goods are handed over, or the order has ended otherwise
 └── VersionConflict           somebody edited the order in between
 """
@@ -88,6 +89,10 @@ class TotalChanged(OrdersError):
             "Show the new total to the buyer, then order again with it."
         )
         self.expected, self.actual, self.currency = expected, actual, currency
+
+
+class OrderNotReviewable(OrdersError):
+    """The order does not wait for a person's decision, or not any more."""
 
 
 class OrderNotCancellable(OrdersError):

@@ -74,6 +74,23 @@ class OrderHeld(Event, frozen=True, kw_only=True):
     code: str
 
 
+@contract("orders.review_passed", version=1, owner="orders", aggregate="order", key="order_id")
+class ReviewPassed(Event, frozen=True, kw_only=True):
+    """A person looked at the order and lets it go on."""
+
+    order_id: UUID
+
+
+@contract("orders.review_refused", version=1, owner="orders", aggregate="order", key="order_id")
+class ReviewRefused(Event, frozen=True, kw_only=True):
+    """A person looked at the order and stops it."""
+
+    order_id: UUID
+    code: str
+    reason: str
+    """A sentence for the customer."""
+
+
 @contract("orders.order_resumed", version=1, owner="orders", aggregate="order", key="order_id")
 class OrderResumed(Event, frozen=True, kw_only=True):
     """The order goes on after it was held."""

@@ -47,6 +47,8 @@ from payments.events import (
     StockAllocated,
     StockAllocationFailed,
     StockReleased,
+    events.ReviewPassed,
+    events.ReviewRefused,
     name="orders.follow",
     batch=1,  # it locks orders, which requests lock, too
 )

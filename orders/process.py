@@ -20,7 +20,6 @@ from payments.events import PaymentActionRequired
 
 PROGRESS_CHANNEL = "order_progress"
 """Rung with an order's id whenever its progress may have changed."""
-REJECTED_BEFORE = OrderStatus.PLACED
 
 
 @require_unit_of_work
@@ -39,7 +38,7 @@ def start_cancel_order(order: Order, reason: str) -> None:
 
 
 def _data(order: Order) -> dict[str, str]:
-    return {"order_id": str(order.id), "payment_id": str(order.payment_id)}
+    return {"order_id": str(order.id), "payment_id": str(order.payment_id), "route": order.route}
 
 
 @require_unit_of_work
@@ -88,7 +87,11 @@ def goods_status(event: Event) -> FulfillmentStatus | None:
 
 def observe_place_order(saga: Saga, change: engine.Change) -> None:
     """Move the order along with its saga."""
-    if change.kind == "step_done" and change.step == "allocate_stock":
+    if change.step == "review" and change.kind == "step_began":
+        lifecycle.hold_order(order_id=saga.key, code="review", reason="We look at large orders before we ship them.")
+    elif change.step == "review" and change.kind == "step_done":
+        lifecycle.resume_order(order_id=saga.key)
+    elif change.kind == "step_done" and change.step == "allocate_stock":
         lifecycle.confirm_order(order_id=saga.key)
     elif change.kind == "compensating" and change.step != "authorise_payment":
         lifecycle.begin_cancelling(order_id=saga.key, code=change.reason_code, reason=change.reason)

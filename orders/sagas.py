@@ -14,6 +14,7 @@ from fulfillment.events import (
     StockAllocationFailed,
     StockReleased,
 )
+from orders.events import ReviewPassed, ReviewRefused
 from outbox.sagas.definition import Compensation, Data, Reply, Saga, Step
 from payments.commands import AuthorisePayment, CapturePayment, VoidPayment
 from payments.events import PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined, PaymentVoided
@@ -61,6 +62,16 @@ PLACE_ORDER = Saga(
             undo_on_failure=False,
             # A provider that is down is waited for; a customer who must act has less time (orders/process.py).
             deadline=timedelta(hours=24),
+        ),
+        Step(
+            "review",
+            label="Review by our staff",
+            awaiting="a decision by our staff",
+            success=Reply(ReviewPassed),
+            failure=Reply(ReviewRefused),
+            undo_on_failure=False,
+            when=lambda data: bool(data.get("route") == "review"),
+            deadline=timedelta(hours=72),
         ),
         Step(
             "allocate_stock",

@@ -33,7 +33,7 @@ def parse_time(text: str) -> datetime:
 def first_progress(order: Order) -> Progress:
     """Return the progress of an order that is being placed: without a statement, all is known."""
     first, steps = PLACE_ORDER.first_open(), []
-    for place, step in enumerate(PLACE_ORDER.steps):
+    for place, step in PLACE_ORDER.taken({"route": order.route}):
         status: StepState = "done" if place < first else "running" if place == first else "pending"
         begun = order.placed_at if place <= first else None
         steps.append(

@@ -18,13 +18,22 @@ from uuid_utils.compat import uuid7
 
 from fulfillment import facade as fulfillment
 from orders import process
-from orders.errors import FieldError, NotFound, OrderNotCancellable, UnknownSku, ValidationFailed, VersionConflict
-from orders.events import OrderCancelling, OrderPlaced
+from orders.errors import (
+    FieldError,
+    NotFound,
+    OrderNotCancellable,
+    OrderNotReviewable,
+    UnknownSku,
+    ValidationFailed,
+    VersionConflict,
+)
+from orders.events import OrderCancelling, OrderPlaced, ReviewPassed, ReviewRefused
 from orders.models import Order, OrderLine, Product
 from orders.pricing import CatalogueItem, PricedLine, check_expected_total, is_currency, order_total
 from orders.requests import Address, PlaceOrder
 from orders.routes import Basket, choose_route
 from orders.states import ORDER, FulfillmentStatus, OrderStatus, Route
+from outbox import audit
 from outbox.context import current
 from outbox.publishing import publish, require_unit_of_work
 from payments import facade as payments
@@ -201,6 +210,30 @@ def _reserve(order: Order, lines: Sequence[OrderLine], address: Address) -> None
             country=address.country,
         ),
     )
+
+
+@require_unit_of_work
+def review_order(*, order_id: UUID, passed: bool, reason: str, expected_version: int) -> Order:
+    """Let an order that is held for review go on, or stop it; `reason` is for the customer when it is stopped.
+
+    Raises NotFound, VersionConflict, OrderNotReviewable.
+    """
+    order = Order.objects.select_for_update(of=("self",)).filter(id=order_id).first()
+    if order is None:
+        raise NotFound("There is no such order.")
+    if expected_version != order.version:
+        raise VersionConflict(f"The order is at version {order.version} by now. Read it again, then decide.")
+    if order.status != OrderStatus.ON_HOLD or order.reason_code != "review":
+        raise OrderNotReviewable(f"The order is {order.get_status_display().lower()}; it does not wait for a review.")
+    order.version += 1
+    order.save(update_fields=["version"])
+    audit.record("review", order.public_id, reason=reason, after={"passed": passed})
+    publish(
+        ReviewPassed(order_id=order.id)
+        if passed
+        else ReviewRefused(order_id=order.id, code="review_refused", reason=reason)
+    )
+    return order
 
 
 @require_unit_of_work

@@ -139,6 +139,8 @@ SENTENCES: dict[str, Words] = {
     "order_confirmed": Words("done", "Order confirmed"),
     "order_completed": Words("done", "Order completed"),
     "order_rejected": Words("failed", "Order rejected"),
+    "review_passed": Words("done", "A person let the order pass"),
+    "review_refused": Words("failed", "A person refused the order"),
     "order_held": Words("attention", "Order put on hold"),
     "order_resumed": Words("progress", "Order goes on"),
     "order_cancelling": Words("progress", "Cancellation began"),

@@ -118,7 +118,7 @@ class Waiting:
         caller = header(scope, b"authorization")
         first = await ask_again(self._site, scope, scope["path"])
         if first.status != 200 or self._streams[caller] >= MOST_STREAMS_PER_CALLER or self._hub.count >= MOST_WAITERS:
-            await (reply(send, first) if first.status != 200 else reply(send, too_many_streams(first)))
+            await reply(send, first if first.status != 200 else too_many_streams(scope, first))
             return
         self._streams[caller] += 1
         telling = asyncio.create_task(self._tell(scope, send, digits, first))
@@ -197,11 +197,12 @@ def as_event(mark: str, answer: Answer) -> bytes:
     return b"id: %b\nevent: progress\ndata: %b\n\n" % (mark.encode(), answer.body)
 
 
-def too_many_streams(first: Answer) -> Answer:
+def too_many_streams(scope: Scope, first: Answer) -> Answer:
     """Return the refusal of one stream too many."""
     correlation = (first.header(b"x-correlation-id") or b"").decode()
     problem = {
-        "type": "/docs/problems/rate_limited",
+        "type": f"{scope['scheme']}://{header(scope, b'host')}/docs/problems/rate_limited",
+        "instance": scope["path"],
         "title": "Too many requests",
         "status": 429,
         "code": "rate_limited",

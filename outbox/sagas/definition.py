@@ -57,6 +57,8 @@ class Step:
     undo_on_failure: bool = True
     """Whether a failure reply leaves something to undo in this very step."""
     deadline: timedelta | None = None
+    when: Callable[[Data], bool] = always
+    """Whether the step is part of this instance at all, from the saga's data."""
     pivot: bool = False
     """From the success of this step on, the saga only goes forward."""
 
@@ -80,6 +82,15 @@ class Saga:
     def first_open(self) -> int:
         """Return the position of the first step that is not done at the start."""
         return next(place for place, step in enumerate(self.steps) if step.success is not None)
+
+    def following(self, position: int, data: Data) -> int | None:
+        """Return the position of the step after `position` in an instance with `data`; None after the last one."""
+        later = range(position + 1, len(self.steps))
+        return next((place for place in later if self.steps[place].when(data)), None)
+
+    def taken(self, data: Data) -> list[tuple[int, Step]]:
+        """Return the steps, with their positions, that are part of an instance with `data`."""
+        return [(place, step) for place, step in enumerate(self.steps) if step.when(data)]
 
     def past_pivot(self, position: int) -> bool:
         """Tell whether a saga at `position` can only go forward."""

@@ -40,7 +40,7 @@ class Change:
     """What happened to a saga, as its observer is told."""
 
     kind: str
-    """step_done, step_failed, compensating, completed, compensated, stuck or resumed."""
+    """step_began, step_done, step_failed, compensating, completed, compensated, stuck or resumed."""
     step: str
     reason_code: str = ""
     reason: str = ""
@@ -88,8 +88,8 @@ WITH saga AS (
                              correlation_id, deadline_at)
     VALUES (%s, %s, %s, %s, 'running', %s, %s::jsonb, '[]', '', '', %s, now() + make_interval(secs => %s::float))
 )
-INSERT INTO outbox_sagastep (saga_id, position, name, status, command_id, detail, finished_at)
-SELECT %s::uuid, position, name, status, command_id, '', CASE WHEN status = 'done' THEN now() END
+INSERT INTO outbox_sagastep (saga_id, position, name, status, command_id, detail, started_at, finished_at)
+SELECT %s::uuid, position, name, status, command_id, '', now(), CASE WHEN status = 'done' THEN now() END
 FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::uuid[]) AS step (position, name, status, command_id)
 """
 
@@ -183,10 +183,11 @@ def _step_done(saga: Saga, reply_id: UUID | None) -> None:
     saga.steps.filter(position=saga.position).update(status=StepStatus.DONE, reply_id=reply_id, finished_at=Now())
     saga.status = SagaStatus.RUNNING
     _tell(saga, Change("step_done", step.name))
-    if saga.position + 1 == len(definition.steps):
+    following = definition.following(saga.position, saga.data)
+    if following is None:
         _finish(saga, SagaStatus.COMPLETED, Change("completed", step.name))
     else:
-        _begin(saga, saga.position + 1)
+        _begin(saga, following)
 
 
 def _begin(saga: Saga, position: int) -> None:
@@ -201,6 +202,7 @@ def _begin(saga: Saga, position: int) -> None:
     SagaStep.objects.create(
         saga=saga, position=position, name=step.name, status=StepStatus.RUNNING, command_id=command_id
     )
+    _tell(saga, Change("step_began", step.name))
     _take_early(saga)
 
 
@@ -239,7 +241,7 @@ def _undo(saga: Saga, position: int) -> None:
     steps = definition_of(saga).steps
     for place in range(position, -1, -1):
         compensation = steps[place].compensation
-        if compensation is None:
+        if compensation is None or not steps[place].when(saga.data):
             continue
         saga.position, saga.updated_at = place, Now()
         saga.deadline_at = Now() + (steps[place].deadline or UNDO_WITHIN)

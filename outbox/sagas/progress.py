@@ -20,11 +20,11 @@ _STATES = {
     SagaStatus.COMPENSATION_STUCK: "needs_attention",
 }
 _LIVE = """
-SELECT m.correlation_id, d.state, d.attempts, d.due_at,
+SELECT (m.headers ->> 'saga')::uuid, d.state, d.attempts, d.due_at,
        (SELECT coalesce(b.open_until, b.throttled_until) FROM outbox_breaker b
         WHERE d.consumer = ANY(b.consumers) AND (b.state <> 'closed' OR b.throttled_until > now()))
 FROM outbox_message m JOIN outbox_delivery d ON d.message_id = m.id
-WHERE m.correlation_id = ANY(%s) AND m.headers ? 'saga' AND m.kind = 'command'
+WHERE m.correlation_id = ANY(%s) AND m.headers ->> 'saga' = ANY(%s) AND m.kind = 'command'
 """
 _DONE = "SELECT message_id, attempts FROM outbox_receipt WHERE message_id = ANY(%s)"
 
@@ -75,18 +75,15 @@ def progress_of_many(sagas: Sequence[Saga]) -> dict[UUID, Progress]:
     rows: dict[UUID, dict[int, SagaStep]] = {saga.id: {} for saga in sagas}
     for row in SagaStep.objects.filter(saga_id__in=rows):
         rows[row.saga_id][row.position] = row
-    live = _live([saga.correlation_id for saga in sagas if saga.status not in FINISHED])
+    live = _live([saga for saga in sagas if saga.status not in FINISHED])
     attempts = _attempts([row.command_id for steps in rows.values() for row in steps.values() if row.command_id])
-    return {
-        saga.id: _progress(saga, rows[saga.id], live.get(saga.correlation_id, _Live(0, None)), attempts)
-        for saga in sagas
-    }
+    return {saga.id: _progress(saga, rows[saga.id], live.get(saga.id, _Live(0, None)), attempts) for saga in sagas}
 
 
 def _progress(saga: Saga, rows: dict[int, SagaStep], live: "_Live", attempts: dict[UUID, int]) -> Progress:
     steps = [
         _step(saga, step.name, step.label, rows.get(place), live, attempts)
-        for place, step in enumerate(definition_of(saga).steps)
+        for place, step in definition_of(saga).taken(saga.data)
     ]
     finished = saga.status in FINISHED
     state = _STATES[SagaStatus(saga.status)]
@@ -109,16 +106,17 @@ def _awaiting(saga: Saga) -> str:
     return "the outcome of the cancellation" if saga.status == SagaStatus.SUSPENDED else step.awaiting
 
 
-def _live(correlation_ids: list[UUID]) -> dict[UUID, _Live]:
+def _live(sagas: Sequence[Saga]) -> dict[UUID, _Live]:
+    """Return what the commands of each saga are doing, by the saga's id; the correlation id only finds them fast."""
     with connection.cursor() as cursor:
-        cursor.execute(_LIVE, [correlation_ids])
+        cursor.execute(_LIVE, [[saga.correlation_id for saga in sagas], [str(saga.id) for saga in sagas]])
         found = cursor.fetchall()
     live: dict[UUID, _Live] = {}
-    for correlation_id, state, attempts, due_at, breaker_until in found:
+    for saga_id, state, attempts, due_at, breaker_until in found:
         next_at = (due_at or breaker_until) if state in ("scheduled", "ready") else None
-        former = live.get(correlation_id, _Live(0, None))
+        former = live.get(saga_id, _Live(0, None))
         times = [time for time in (former.next_attempt_at, next_at) if time is not None]
-        live[correlation_id] = _Live(max(former.attempts, attempts), min(times, default=None))
+        live[saga_id] = _Live(max(former.attempts, attempts), min(times, default=None))
     return live
 
 
