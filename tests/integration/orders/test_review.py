@@ -51,10 +51,7 @@ def decide(order, *, passed, version=None):
 
 
 def published() -> list:
-    return [
-        contract_event
-        for contract_event in Message.objects.filter(name__startswith="orders.review").values_list("name", flat=True)
-    ]
+    return list(Message.objects.filter(name__startswith="orders.review").values_list("name", flat=True))
 
 
 def reviewed(order) -> None:
