@@ -110,6 +110,7 @@ class CaseFile:
     now: str
     next_attempt_at: datetime | None
     open: bool
+    reviewable: bool
     problem: Problem | None
     tracks: Sequence[Track]
     spent: Spent
@@ -155,6 +156,7 @@ def case_file(order: Order) -> CaseFile:
         now=now_of(order, progress),
         next_attempt_at=progress.next_attempt_at,
         open=not final,
+        reviewable=order.status == OrderStatus.ON_HOLD and order.reason_code == "review",
         problem=_problem(order, rows, sagas),
         tracks=_tracks(progress, sagas),
         spent=spent_of(rows, start=order.placed_at, end=max(end, order.placed_at)),

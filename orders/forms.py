@@ -3,8 +3,8 @@
 from django import forms
 
 
-class CancellationForm(forms.Form):
-    """Why an order is cancelled, and which version of it the person saw."""
+class ReasonForm(forms.Form):
+    """Why something is done to an order, and which version of it the person saw."""
 
     reason = forms.CharField(
         min_length=3,
@@ -12,3 +12,9 @@ class CancellationForm(forms.Form):
         error_messages={"required": "Give a reason; the customer reads it.", "min_length": "A few more words, please."},
     )
     version = forms.IntegerField(min_value=1)
+
+
+class ReviewForm(ReasonForm):
+    """What a person decided about an order that is held for a review."""
+
+    decision = forms.ChoiceField(choices=[("pass", "Let it pass"), ("refuse", "Refuse it")])

@@ -8,4 +8,5 @@ urlpatterns = [
     path("", views.order_list, name="orders"),
     path("<str:public_id>/", views.order_detail, name="order"),
     path("<str:public_id>/cancellation/", views.cancellation, name="order_cancellation"),
+    path("<str:public_id>/review/", views.review, name="order_review"),
 ]
