@@ -16,6 +16,7 @@ SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
             ("Dead letters", "report", "outbox_deadletter"),
             ("Sagas", "account_tree", "outbox_saga"),
             ("Breakers", "electrical_services", "outbox_breaker"),
+            ("Paused consumers", "pause_circle", "outbox_consumercontrol"),
         ),
     ),
     (
@@ -24,7 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
             ("Messages", "mail", "outbox_message"),
             ("Deliveries", "local_shipping", "outbox_delivery"),
             ("Attempts", "history", "outbox_attempt"),
-            ("Receipts", "task_alt", "outbox_receipt"),
+            ("Transitions", "conversion_path", "outbox_transition"),
             ("Workers", "engineering", "outbox_worker"),
             ("Audit", "policy", "outbox_auditentry"),
         ),

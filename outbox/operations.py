@@ -7,6 +7,7 @@ Lock order: delivery, then its saga, as the engine has it when a command dies.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import DatabaseError
 from django.db.models.functions import Now
@@ -105,6 +106,15 @@ def dead_letter_ids(consumer: str | None = None, fingerprint: str | None = None)
 def subject_of(delivery_id: int) -> str:
     """Return how the audit log names a delivery."""
     return f"delivery:{delivery_id}"
+
+
+def message_of(delivery_id: int) -> UUID | None:
+    """Return the message of a delivery, also when it has been retried and done or discarded since; None if unknown."""
+    row = Delivery.objects.filter(id=delivery_id).first()
+    if row is not None:
+        return row.message_id
+    entry = AuditEntry.objects.filter(subject=subject_of(delivery_id)).first()
+    return UUID(entry.before["message_id"]) if entry and entry.before else None
 
 
 def what_became_of(delivery_id: int) -> str:

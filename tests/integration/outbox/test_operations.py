@@ -17,13 +17,14 @@ from outbox.errors import IllegalOperation, NoUnitOfWork
 from outbox.invariants import verify
 from outbox.models import Attempt, AuditEntry, ConsumerControl, Delivery, Message, Receipt, Saga
 from outbox.publishing import send, unit_of_work
-from outbox.sagas.definition import Reply, Step
-from outbox.sagas.definition import Saga as Definition
-from outbox.sagas.engine import expire_late_steps, register, start
+from outbox.sagas.engine import expire_late_steps, start
 from tests.integration.outbox.dead import make_dead
+from tests.integration.outbox.saga import ONE_STEP, told_of_saga
 from tests.lab import handlers
-from tests.lab.commands import Note, Noted, Single
+from tests.lab.commands import Note, Single
 from tests.lab.models import Effect
+
+__all__ = ["told_of_saga"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M13", "M27")]
 
@@ -165,31 +166,6 @@ def test_in_a_bulk_what_cannot_be_done_keeps_nothing_else_from_being_done(drain)
     ]
     assert "staff:ada discarded it" in results[1].detail
     assert set(Delivery.objects.values_list("id", "state")) == {(first.id, "ready"), (third.id, "ready")}
-
-
-ONE_STEP = Definition(
-    "lab.saga",
-    version=1,
-    key="bench_id",
-    steps=(
-        Step(
-            "note",
-            "Write the note",
-            "the note",
-            command=lambda data: Note(bench_id=data["bench_id"], number=1, behaviour="permanent"),
-            success=Reply(Noted),
-            deadline=timedelta(minutes=10),
-        ),
-    ),
-)
-
-
-@pytest.fixture
-def told_of_saga() -> list[str]:
-    """The saga is known; return what its observer is told."""
-    told: list[str] = []
-    register(ONE_STEP, lambda saga, change: told.append(change.kind))
-    return told
 
 
 @pytest.mark.requirement("M25")
