@@ -64,11 +64,11 @@ def look_again_if_rung(rung: Collection[str]) -> None:
 @require_unit_of_work
 def pause(consumers: Collection[str], reason: str) -> list[str]:
     """Pause `consumers`; return those that were not paused before. Raises IllegalOperation for an unknown name."""
+    reason = audit.require_reason(reason)
     known = [entry.name for entry in all_consumers()]
     unknown = sorted(set(consumers).difference(known))
     if unknown:
         raise IllegalOperation(f"No consumer is called {unknown[0]!r}. There are: {', '.join(known)}.")
-    reason = audit.require_reason(reason)
     return [name for name in sorted(set(consumers)) if _switch(_PAUSE, (name, reason, _actor()), name, reason, True)]
 
 

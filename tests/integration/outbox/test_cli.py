@@ -161,7 +161,7 @@ def test_the_catalogue_lists_every_contract_with_its_consumers():
 @pytest.mark.requirement("M19")
 def test_a_contract_without_a_snapshot_fails_the_check_until_it_is_written(tmp_path, trial):
     trial()
-    with pytest.raises(CommandError, match="lab.trial v1 has no snapshot"):
+    with pytest.raises(CommandError, match=r"lab\.trial v1 has no snapshot"):
         outbox("contracts", "--check", "--folder", tmp_path)
     outbox("contracts", "--write", "--folder", tmp_path)
     assert "The contracts are as published" in outbox("contracts", "--check", "--folder", tmp_path)
