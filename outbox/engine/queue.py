@@ -15,6 +15,7 @@ from django.db import connection
 from outbox.consumers import Incoming
 from outbox.contracts import all_contracts
 
+PROMOTED_AT_ONCE = 500
 _COLUMNS = """
     d.id, d.consumer, d.attempts, d.crashes, m.id, m.name, m.version, m.payload::text, m.headers::text,
     m.correlation_id, m.causation_id, m.actor, m.created_at, extract(epoch FROM clock_timestamp() - m.created_at)
@@ -64,12 +65,12 @@ WHERE EXISTS (SELECT 1 FROM outbox_delivery WHERE consumer = name AND state = 'r
 _PROMOTE = """
 WITH due AS (
     SELECT id FROM outbox_delivery WHERE state = 'scheduled' AND due_at <= now()
-    ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED
+    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE outbox_delivery SET state = 'ready', due_at = NULL, waiting_for = '', enqueued_at = now()
     WHERE id IN (SELECT id FROM due) RETURNING consumer
 )
-SELECT array(SELECT DISTINCT consumer FROM moved),
+SELECT array(SELECT DISTINCT consumer FROM moved), (SELECT count(*) FROM due),
        (SELECT extract(epoch FROM min(due_at) - now()) FROM outbox_delivery
         WHERE state = 'scheduled' AND due_at > now())
 """
@@ -209,8 +210,10 @@ def with_work(consumers: list[str]) -> list[str]:
 
 
 def promote_due() -> tuple[list[str], timedelta | None]:
-    """Make due timers ready; return their consumers and the time until the next one, if any."""
-    ((consumers, seconds),) = _rows(_PROMOTE, ())
+    """Make due timers ready, up to PROMOTED_AT_ONCE; return their consumers and the time until the next one, if any."""
+    ((consumers, promoted, seconds),) = _rows(_PROMOTE, (PROMOTED_AT_ONCE,))
+    if promoted == PROMOTED_AT_ONCE:
+        return consumers, timedelta(0)
     return consumers, None if seconds is None else timedelta(seconds=float(seconds))
 
 
