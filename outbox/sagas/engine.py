@@ -181,7 +181,7 @@ def _step_done(saga: Saga, reply_id: UUID | None) -> None:
     definition = definition_of(saga)
     step = definition.steps[saga.position]
     saga.steps.filter(position=saga.position).update(status=StepStatus.DONE, reply_id=reply_id, finished_at=Now())
-    saga.status = SagaStatus.RUNNING
+    saga.status, saga.reason_code, saga.reason = SagaStatus.RUNNING, "", ""
     _tell(saga, Change("step_done", step.name))
     following = definition.following(saga.position, saga.data)
     if following is None:
