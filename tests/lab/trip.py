@@ -113,12 +113,14 @@ TRIP = Saga(
 
 @dataclass
 class Diary:
-    """What the observer was told, as (kind, step)."""
+    """What the observer was told, as (kind, step); without the steps that began, which their rows show."""
 
     changes: list[tuple[str, str]] = field(default_factory=list)
     reasons: list[tuple[str, str]] = field(default_factory=list)
 
     def note(self, saga: SagaRow, change: engine.Change) -> None:
+        if change.kind == "step_began":
+            return
         self.changes.append((change.kind, change.step))
         self.reasons.append((change.reason_code, change.reason))
 

@@ -1,0 +1,81 @@
+"""The benchmarks: `./tandem bench [pickup] [drain] [placing]`. Writes bench.json beside the table it prints.
+
+They run in a database of their own on the server of DATABASE_URL, made anew each time.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+
+def own_database(url: str) -> str:
+    """Make the benchmarks' database anew on the server of `url`; return its address."""
+    parts = urlsplit(url)
+    name = parts.path.lstrip("/") + "_bench"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+try:
+    os.environ["DATABASE_URL"] = own_database(os.environ["DATABASE_URL"])
+except psycopg.Error as error:
+    sys.exit(f"The benchmarks need a database of their own, and the server refuses: {error}")
+os.environ.pop("DATABASE_LISTEN_URL", None)
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.bench.settings"
+
+import django  # noqa: E402 - the settings read the address of the database
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402 - the same
+
+from tests.bench.drain import drain  # noqa: E402
+from tests.bench.measuring import DATA, LOG, Result  # noqa: E402
+from tests.bench.pickup import pickup  # noqa: E402
+from tests.bench.placing import placing  # noqa: E402
+
+BENCHMARKS = {"pickup": pickup, "drain": drain, "placing": placing}
+HEADINGS = ("", "value", "baseline", "ratio", "shall be")
+
+
+def row(result: Result) -> tuple[str, ...]:
+    baseline = "" if result.baseline is None else f"{result.baseline:,.2f}"
+    ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
+    return result.name, f"{result.value:,.2f} {result.unit}", baseline, ratio, result.bound
+
+
+def show(results: list[Result]) -> None:
+    rows = [HEADINGS, *(row(result) for result in results)]
+    widths = [max(len(line[column]) for line in rows) for column in range(len(HEADINGS))]
+    print()
+    for line in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def main(names: list[str]) -> int:
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        print(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    DATA.mkdir(parents=True, exist_ok=True)
+    LOG.write_bytes(b"")
+    call_command("migrate", verbosity=0)
+    results: list[Result] = []
+    for name in names or BENCHMARKS:
+        print(f"  {name}", file=sys.stderr, flush=True)
+        results += BENCHMARKS[name]()
+        (DATA / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    show(results)
+    print(f"\nFigures depend on the machine; ratios were taken in turn. Written to {DATA / 'bench.json'}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

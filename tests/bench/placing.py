@@ -1,0 +1,132 @@
+"""Placing orders over HTTP: Tandem against a minimal DRF view that sends the same SQL statements."""
+
+import http.client
+import json
+import pickle
+import socket
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+from django.db import connection
+from django.test import Client
+
+from tests.bench.measuring import DATA, Result, Samples, compare, running, wait_until
+from tests.shop import TEA, add_product, make_caller, order_of
+
+CONNECTIONS = 8
+SECONDS = 4.0
+MOST_STATEMENTS = 12
+RECORDED = DATA / "bench_placement.pickle"
+
+
+def placing() -> list[Result]:
+    """Measure it, with two processes of each server standing ready."""
+    add_product(TEA, "12.90", 10_000_000)
+    key = make_caller("Bench").key
+    statements = record(key)
+    ours, minimal = free_port(), free_port()
+    gunicorn = ["-m", "gunicorn", "--config", "python:config.runtime.gunicorn", "--bind"]
+    least = {"DJANGO_SETTINGS_MODULE": "tests.bench.minimal_settings", "BENCH_PLACEMENT": str(RECORDED)}
+    with (
+        running([*gunicorn, f"127.0.0.1:{ours}", "config.asgi:application"], WEB_CONCURRENCY="2"),
+        running([*gunicorn, f"127.0.0.1:{minimal}", "tests.bench.minimal:application"], WEB_CONCURRENCY="2", **least),
+    ):
+        for port in (ours, minimal):
+            wait_until(lambda port=port: answers(port, key), what=f"the server on port {port}")
+        results = compare(
+            lambda: load(ours, key),
+            lambda: load(minimal, key),
+            units={"placing": "orders/s", "placing_p50": "ms"},
+            bounds={"placing": "ratio >= 0.7"},
+        )
+    bound = f"<= {MOST_STATEMENTS}"
+    return [*results, Result("placing_statements", statements, "statements/order", bound=bound)]
+
+
+def record(key: str) -> int:
+    """Place two orders in this process and keep their statements; return how many one order took."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    client = Client(headers={"authorization": f"Bearer {key}", "host": "127.0.0.1"})
+    place(client)  # so that what is only done once is done
+    one, other = place(client), place(client)
+    RECORDED.write_bytes(pickle.dumps((one, other)))
+    return len(one)
+
+
+def place(client: Client) -> list[tuple[str, Any, bool]]:
+    """Place an order; return each statement with its parameters and whether it was in a transaction."""
+    seen: list[tuple[str, Any, bool]] = []
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, plain(params), connection.in_atomic_block))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(keep):
+        headers = {"idempotency-key": str(uuid4())}
+        response = client.post("/api/v1/orders", json.dumps(order_of()), "application/json", headers=headers)
+    assert response.status_code == 201, response.content
+    return seen
+
+
+def plain(value: Any) -> Any:
+    """Return parameters without the classes of our models, which the minimal view does not know."""
+    if isinstance(value, dict):
+        return {name: plain(nested) for name, nested in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(nested) for nested in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def load(port: int, key: str) -> Samples:
+    """Place orders over CONNECTIONS connections for SECONDS; return the rate and the median latency."""
+    end = time.monotonic() + SECONDS
+    latencies: list[float] = []
+
+    def customer() -> None:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        while time.monotonic() < end:
+            started = time.perf_counter()
+            assert post(link, key) == 201
+            latencies.append(time.perf_counter() - started)
+        link.close()
+
+    customers = [threading.Thread(target=customer) for _ in range(CONNECTIONS)]
+    started = time.monotonic()
+    for thread in customers:
+        thread.start()
+    for thread in customers:
+        thread.join()
+    middle = sorted(latencies)[len(latencies) // 2]
+    return {"placing": len(latencies) / (time.monotonic() - started), "placing_p50": middle * 1000}
+
+
+def post(link: http.client.HTTPConnection, key: str) -> int:
+    headers = {
+        "Authorization": f"Bearer {key}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": str(uuid4()),
+    }
+    link.request("POST", "/api/v1/orders", json.dumps(order_of()), headers)
+    response = link.getresponse()
+    response.read()
+    return response.status
+
+
+def answers(port: int, key: str) -> bool:
+    """Tell whether the server places orders by now."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        return post(link, key) == 201
+    except OSError:
+        return False
+    finally:
+        link.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

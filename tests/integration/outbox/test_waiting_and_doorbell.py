@@ -1,0 +1,170 @@
+"""Waiting: woken at once, cheap while idle, and nothing depends on the bell."""
+
+import threading
+import time
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection
+
+from outbox import doorbell
+from outbox.engine import queue
+from outbox.engine.identity import listen_parameters
+from outbox.engine.shift import Shift, never
+from outbox.models import Delivery, Receipt, Worker
+from outbox.publishing import announce, send, unit_of_work
+from tests.integration.outbox.asking import ask, call, effects, single, sql
+from tests.lab.models import Effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def listener():
+    with psycopg.connect(**listen_parameters(), autocommit=True) as link:
+        yield link
+
+
+def heard(listener: psycopg.Connection, *, within: float) -> list[tuple[str, str]]:
+    return [(ring.channel, ring.payload) for ring in listener.notifies(timeout=within, stop_after=1)]
+
+
+@pytest.fixture
+def worker(transactional_db):
+    worker = Shift()
+    yield worker
+    worker.me.sign_out()
+
+
+@pytest.mark.requirement("M7")
+def test_a_commit_wakes_those_who_listen_after_it_and_names_the_consumer(listener):
+    listener.execute(f"LISTEN {doorbell.WORK}")
+    with unit_of_work():
+        send(single())
+        assert heard(listener, within=0.2) == [], "nothing rings before COMMIT"
+    assert heard(listener, within=2) == [(doorbell.WORK, "lab.single")]
+
+
+def test_a_rollback_rings_for_nobody(listener):
+    listener.execute(f"LISTEN {doorbell.WORK}")
+    with pytest.raises(ZeroDivisionError), unit_of_work():
+        send(single(int(1 / 0)))
+    assert heard(listener, within=0.2) == []
+
+
+def test_streams_are_rung_with_what_was_announced(listener):
+    listener.execute("LISTEN somewhere")
+    with unit_of_work():
+        announce("somewhere", "order 1")
+    assert heard(listener, within=2) == [("somewhere", "order 1")]
+
+
+def test_one_statement_rings_for_a_whole_unit_of_work(transactional_db, statements):
+    with unit_of_work():
+        send(single(1))
+        send(single(2))
+        send(call(1))
+        announce("somewhere", "x")
+    rings = [statement for statement in statements if "pg_notify" in statement]
+    assert [ring.count("pg_notify") for ring in rings] == [3], "each consumer once, and the announcement"
+
+
+def test_a_lost_ring_fails_nobody_and_polling_finds_the_message(drain, monkeypatch):
+    def broken(execute, statement, params, many, context):
+        if "pg_notify" in statement:
+            raise DatabaseError("the bell is broken")
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(broken):
+        ask(single())
+    drain()
+    assert effects() == ["single"]
+
+
+@pytest.mark.requirement("M7")
+def test_a_sleeping_worker_begins_at_once_when_the_bell_rings(worker, settings):
+    settings.POLL_SECONDS = 30.0
+    worker.run(never, seconds=0.05)
+    rung: list[float] = []
+
+    def ring() -> None:
+        time.sleep(0.4)
+        rung.append(time.monotonic())
+        ask(single())
+        connection.close()
+
+    elsewhere = threading.Thread(target=ring)
+    elsewhere.start()
+    worker.run(lambda: Effect.objects.exists(), seconds=5)
+    elsewhere.join()
+    assert effects() == ["single"]
+    assert time.monotonic() - rung[0] < 0.5
+
+
+@pytest.mark.requirement("M7")
+def test_a_look_at_an_idle_queue_takes_two_statements(worker, statements):
+    worker.run(never, seconds=0.05)
+    statements.clear()
+    worker.run(never, seconds=0.05)
+    assert len(statements) <= 2, statements
+
+
+@pytest.mark.requirement("M7")
+def test_an_idle_second_takes_a_handful_of_statements(worker, statements):
+    worker.run(never, seconds=0.05)
+    statements.clear()
+    worker.run(never, seconds=2.0)
+    assert len(statements) <= 24, statements
+
+
+def test_a_worker_told_to_stop_ends_its_shift_early(worker):
+    started = time.monotonic()
+    worker.run(lambda: True, seconds=10)
+    assert time.monotonic() - started < 1.0
+
+
+@pytest.mark.requirement("M16")
+def test_timers_fire_by_the_database_clock_when_they_are_due(drain):
+    with unit_of_work():
+        send(single(1), delay=timedelta(seconds=0.5))
+    drain()
+    ((waited,),) = sql(
+        "SELECT extract(epoch FROM r.finished_at - m.created_at) FROM outbox_receipt r, outbox_message m"
+        " WHERE m.id = r.message_id"
+    )
+    assert 0.5 <= float(waited) < 1.5
+
+
+@pytest.mark.requirement("M16")
+def test_a_crowd_of_timers_due_at_once_becomes_ready_without_pauses(worker):
+    with unit_of_work():
+        for number in range(1_201):
+            send(single(number), delay=timedelta(hours=1))
+    sql("UPDATE outbox_delivery SET due_at = now() - interval '1 s'")
+    assert [queue.promote_due() for _ in range(3)] == [
+        (["lab.single"], timedelta(0)),
+        (["lab.single"], timedelta(0)),
+        (["lab.single"], None),
+    ]
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"ready"}
+
+
+def test_a_worker_shows_that_it_lives_and_leaves_no_trace_when_it_signs_out(transactional_db):
+    worker = Shift()
+    assert Worker.objects.filter(id=worker.me.id).exists()
+    worker.me.sign_out()
+    assert not Worker.objects.exists()
+    assert not worker.me.alive
+
+
+def test_a_worker_that_lost_its_connection_is_taken_over_by_others(worker):
+    lost = Shift()
+    (message_id,) = ask(single())
+    lost.me.note("lab.single", list(Delivery.objects.values_list("id", flat=True)))
+    lost.me.close()
+    worker.run(lambda: Receipt.objects.exists(), seconds=5)
+    assert not Worker.objects.filter(id=lost.me.id).exists()
+    assert Receipt.objects.get().message_id == message_id
+    kinds = sql("SELECT kind, error_class FROM outbox_attempt")
+    assert kinds == [("crash", "WorkerDied")]
