@@ -1,1 +1,1 @@
-"""The top of the house: start-up, settings, the map of addresses, and the sandboxes; the only room that sees every app."""
+"""The top of the house: start-up, settings, the map of addresses, the sandboxes. Only this room sees every app."""

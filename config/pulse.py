@@ -1,14 +1,11 @@
-"""What the pulse page shows: from the engine's small tables and roll-ups, and from closed hours kept in the cache."""
+"""What the pulse page shows: from roll-ups and the engine's small tables; big tables are never counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
 
-from django.core.cache import cache
 from django.db.models import Count, Max, Min, Q, Sum
-from django.db.models.functions import TruncMinute
 from django.utils import timezone
 
 from config.charts import Chart, Point, chart
@@ -19,16 +16,11 @@ from orders.staff_story import Held
 from orders.staff_words import SAGA, plain_name
 from outbox import stats
 from outbox.models import Delivery, Rollup, Saga
-from payments.models import PaymentOperation
 
 HOUR = timedelta(hours=1)
-SETTLING = timedelta(minutes=5)
-"""How long after its end an hour still changes much."""
-KEPT_SECONDS = 600
 OPEN_ORDERS = Q(status__in=("placed", "confirmed", "cancelling", "on_hold"))
 MESSAGE_MEASURES = Q(measure__startswith="le_") | Q(measure__in=("failed", "dead"))
-
-T = TypeVar("T")
+MONEY_MEASURES = Q(measure__startswith="authorised_") | Q(measure__startswith="captured_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +114,7 @@ def take_pulse() -> Pulse:
     dead = sum(depth.dead for depth in depths)
     return Pulse(
         notices=notices_of(breakers, workers, depths, dead=dead, stuck=stuck),
-        orders_today=_orders_today(per_minute, now),
+        orders_today=_orders_today(now),
         orders_hour=sum(per_minute.values()),
         in_progress=open_orders["n"],
         oldest_open=open_orders["oldest"],
@@ -145,60 +137,31 @@ def take_pulse() -> Pulse:
 def _orders_per_minute(now: datetime) -> dict[datetime, int]:
     first = now.replace(second=0, microsecond=0) - timedelta(minutes=59)
     counted = dict(
-        Order.objects.filter(placed_at__gte=first)
-        .annotate(minute=TruncMinute("placed_at"))
-        .order_by()
-        .values_list("minute")
-        .annotate(n=Count("id"))
+        Rollup.objects.filter(consumer="orders", measure="placed", minute__gte=first).values_list("minute", "value")
     )
     return {minute: counted.get(minute, 0) for minute in (first + timedelta(minutes=n) for n in range(60))}
 
 
-def _orders_today(per_minute: dict[datetime, int], now: datetime) -> int:
-    """Count the last hour from the orders themselves, also while no worker tallies; what is older from the roll-ups."""
-    midnight = _midnight(now)
-    older = Rollup.objects.filter(
-        consumer="orders", measure="placed", minute__gte=midnight, minute__lt=min(per_minute)
-    ).aggregate(n=Sum("value", default=0))["n"]
-    return int(older) + sum(count for minute, count in per_minute.items() if minute >= midnight)
+def _orders_today(now: datetime) -> int:
+    placed = Rollup.objects.filter(consumer="orders", measure="placed", minute__gte=_midnight(now))
+    return int(placed.aggregate(n=Sum("value", default=0))["n"])
 
 
 def _money_today(now: datetime) -> list[Taken]:
-    def moved(low: datetime, high: datetime) -> list[tuple[str, str, Decimal]]:
-        return list(
-            PaymentOperation.objects.filter(
-                status="succeeded", kind__in=("authorise", "capture"), requested_at__gte=low, requested_at__lt=high
-            )
-            .order_by()
-            .values_list("payment__currency", "kind")
-            .annotate(total=Sum("settled_amount"))
-        )
-
+    """Return what was held and taken today; roll-ups keep amounts in thousandths."""
+    rows = (
+        Rollup.objects.filter(MONEY_MEASURES, consumer="orders", minute__gte=_midnight(now))
+        .order_by()
+        .values_list("measure")
+        .annotate(total=Sum("value"))
+    )
     sums: dict[str, dict[str, Decimal]] = {}
-    for rows in _by_hour("money", now, moved):
-        for currency, kind, total in rows:
-            of = sums.setdefault(currency, {"authorise": Decimal(0), "capture": Decimal(0)})
-            of[kind] += total
-    taken = [Taken(currency, of["authorise"], of["capture"]) for currency, of in sums.items()]
+    for measure, total in rows:
+        what, currency = measure.split("_")
+        of = sums.setdefault(currency, {"authorised": Decimal(0), "captured": Decimal(0)})
+        of[what] = Decimal(total) / 1000
+    taken = [Taken(currency, of["authorised"], of["captured"]) for currency, of in sums.items()]
     return sorted(taken, key=lambda sum_: (-sum_.authorised, sum_.currency))
-
-
-def _by_hour(name: str, now: datetime, read: Callable[[datetime, datetime], T]) -> list[T]:
-    """Return what `read` answers for each hour of today; the answer for an hour that is past is kept a while."""
-    answers: list[T] = []
-    low = _midnight(now)
-    while low <= now:
-        high = low + HOUR
-        closed = now - high > SETTLING
-        key = f"pulse:{name}:{low:%Y%m%d%H}"
-        answer = cache.get(key) if closed else None
-        if answer is None:
-            answer = read(low, high)
-            if closed:
-                cache.set(key, answer, KEPT_SECONDS)
-        answers.append(answer)
-        low = high
-    return answers
 
 
 def _midnight(now: datetime) -> datetime:

@@ -67,11 +67,15 @@ def follow(event: Event, message: Incoming) -> None:
     events.OrderCancellationRefused,
     events.OrderHeld,
     events.OrderResumed,
+    PaymentAuthorised,
+    PaymentCaptured,
     name="orders.tally",
     batch=100,
 )
 def tally(event: Event, message: Incoming) -> None:
-    """Count what happens to orders, minute by minute, for the dashboards."""
-    stats.tally("orders", message.type.removeprefix("orders.order_"), at=message.created_at)
-    if isinstance(event, events.OrderPlaced):
-        stats.tally("orders", f"value_{event.currency}", at=message.created_at, by=event.total)
+    """Count what happens to orders and their money, minute by minute, for the dashboards."""
+    if isinstance(event, PaymentAuthorised | PaymentCaptured):
+        what = "authorised" if isinstance(event, PaymentAuthorised) else "captured"
+        stats.tally("orders", f"{what}_{event.currency}", at=message.created_at, by=event.amount)
+    else:
+        stats.tally("orders", message.type.removeprefix("orders.order_"), at=message.created_at)

@@ -1,9 +1,9 @@
 """The pulse page tells the state of the system in words and figures."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -11,11 +11,6 @@ from config.pulse import take_pulse
 from outbox.models import Breaker, Delivery, Message, Rollup, Saga, Worker
 
 pytestmark = pytest.mark.requirement("M33", "M45")
-
-
-@pytest.fixture(autouse=True)
-def _empty_cache():
-    cache.clear()
 
 
 @pytest.fixture
@@ -41,8 +36,21 @@ def test_without_workers_the_page_says_what_goes_on_and_what_waits(viewer, shop)
     shop.placed()
     assert "No worker is running." in page(viewer)
     assert "Orders are accepted as usual" in page(viewer)
+    assert take_pulse().in_progress == 1
+
+
+def test_orders_and_money_of_today_come_from_the_rollups(viewer, worker):
+    tally("orders", "placed", 7)
+    tally("orders", "placed", 5, minutes_ago=2)
+    tally("orders", "authorised_EUR", 25_800)
+    tally("orders", "captured_EUR", 12_900)
+    tally("orders", "captured_JPY", 500_000)
     pulse = take_pulse()
-    assert (pulse.orders_today, pulse.orders_hour, pulse.in_progress) == (1, 1, 1)
+    assert (pulse.orders_today, pulse.orders_hour) == (12, 12)
+    assert [(money.currency, money.authorised, money.captured) for money in pulse.money] == [
+        ("EUR", Decimal("25.8"), Decimal("12.9")),
+        ("JPY", Decimal(0), Decimal(500)),
+    ]
 
 
 @pytest.mark.requirement("M41")
