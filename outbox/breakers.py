@@ -15,7 +15,7 @@ from outbox.consumers import ExternalConsumer, all_consumers
 
 FAILURES_TO_OPEN = 5
 FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 15.0
 PROBE_SECONDS = 20.0
 """A probe that has not answered by then is given up, and another may be sent."""
 
