@@ -5,6 +5,9 @@ import pytest
 from outbox.engine import shift
 from tests.lab import handlers
 from tests.lab.trip import diary
+from tests.shop import shop
+
+__all__ = ["shop"]
 
 
 @pytest.fixture(autouse=True)

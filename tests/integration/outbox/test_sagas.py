@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import IntegrityError
 
 from outbox.errors import NoUnitOfWork
 from outbox.models import Delivery, Saga, SagaStep
@@ -308,6 +309,6 @@ def test_what_a_saga_asks_belongs_to_its_conversation(drain):
 
 def test_a_saga_begins_once_per_key(transactional_db):
     trip = begin()
-    with pytest.raises(Exception, match="outbox_saga_once"), unit_of_work():
+    with pytest.raises(IntegrityError, match="outbox_saga_once"), unit_of_work():
         engine.start(TRIP, key=trip, data={"trip_id": str(trip)})
     assert SagaStep.objects.count() == 2

@@ -1,5 +1,7 @@
 """Transactional consumers: effect and acknowledgement are one fact."""
 
+from datetime import timedelta
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -36,12 +38,15 @@ def test_what_a_handler_publishes_carries_correlation_and_causation(drain):
     assert (effect.causation_id, effect.correlation_id) == (first, cause.correlation_id)
 
 
+def say_then_fail() -> None:
+    Effect.objects.create(message_id=send(note(1)), label="x", number=1)
+    raise ZeroDivisionError
+
+
 @pytest.mark.requirement("M2")
 def test_a_rolled_back_unit_of_work_says_nothing(transactional_db):
     with pytest.raises(ZeroDivisionError), unit_of_work():
-        Effect.objects.create(message_id=uuid4(), label="x", number=1)
-        send(note(1))
-        raise ZeroDivisionError
+        say_then_fail()
     assert (Message.objects.count(), Delivery.objects.count(), Effect.objects.count()) == (0, 0, 0)
 
 
@@ -91,7 +96,7 @@ def test_a_message_that_always_fails_is_retried_with_backoff_then_set_aside_with
     assert len({a.fingerprint for a in attempts}) == 1
     assert "told to fail" in attempts[0].error
     assert "behave" in attempts[0].traceback
-    gaps = [(b.at - a.at).total_seconds() for a, b in zip(attempts, attempts[1:], strict=False)]
+    gaps = [(b.at - a.at).total_seconds() for a, b in pairwise(attempts)]
     assert gaps[0] >= 0.005
     assert not Effect.objects.exists()
 
@@ -106,8 +111,6 @@ def test_a_message_that_fails_once_succeeds_on_its_second_attempt(drain):
 
 @pytest.mark.requirement("M16")
 def test_a_delayed_message_is_not_handled_early(drain):
-    from datetime import timedelta
-
     with unit_of_work():
         send(Single(bench_id=BENCH, number=1), delay=timedelta(seconds=0.4))
         send(Single(bench_id=BENCH, number=2))
