@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
 
 from outbox.engine import shift
 from outbox.invariants import verify
@@ -13,7 +14,31 @@ from outbox.models import Delivery
 
 pytest_plugins = ["tests.reporting"]
 
+KEPT = ("django_migrations", "django_content_type", "auth_permission")
+EMPTY = f"""
+DO $$
+DECLARE name text; filled text[] := '{{}}'; found boolean;
+BEGIN
+    FOR name IN SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                  AND c.relname NOT IN {KEPT}
+    LOOP
+        EXECUTE 'SELECT EXISTS (SELECT 1 FROM ' || name || ')' INTO found;
+        IF found THEN filled := filled || name; END IF;
+    END LOOP;
+    IF filled <> '{{}}' THEN EXECUTE 'TRUNCATE ' || array_to_string(filled, ', ') || ' CASCADE'; END IF;
+END $$
+"""
 UNFINISHED = ("ready", "scheduled", "leased", "isolated")
+
+
+def _empty_what_was_filled(_case: TransactionTestCase) -> None:
+    """Stand in for Django's flush, which truncates every table and makes all permissions anew: 0.4 s a test."""
+    with connection.cursor() as cursor:
+        cursor.execute(EMPTY)
+
+
+TransactionTestCase._fixture_teardown = _empty_what_was_filled
 
 
 @pytest.fixture

@@ -106,4 +106,6 @@ def start_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     yield start
     for system in running:
         if system.process.poll() is None:
+            report = system.verify()
             assert system.stop() == 0
+            assert report["broken"] == 0, report
