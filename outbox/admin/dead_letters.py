@@ -53,14 +53,14 @@ RETRY = Verb(
     "retry",
     "Retry",
     operations.retry_dead_letter,
-    "It goes back into the queue for a whole new round of attempts. What was tried before stays on record.",
+    "Back into the queue for a whole new round of attempts. What was tried before stays on record.",
     "back in the queue",
 )
 DISCARD = Verb(
     "discard",
     "Discard",
     operations.discard_dead_letter,
-    "It is given up for good and never done. A saga that waits for it goes on waiting for a person. There is no undo.",
+    "Given up for good and never done. A saga that waits for it goes on waiting for a person. There is no undo.",
     "discarded",
 )
 

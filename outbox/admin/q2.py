@@ -1,9 +1,8 @@
 """django-q2's own pages are taken away: they unpickle what they list, and the queue is not in its tables."""
 
 from django.contrib import admin
-from django_q import admin as shipped
+from django_q.admin import Failure, OrmQ, Schedule, Success  # its admin module: registered first, to be removed here
 
-for _model in [model for model in admin.site._registry if model.__module__.partition(".")[0] == "django_q"]:
-    admin.site.unregister(_model)
-
-__all__ = ["shipped"]
+for _model in (Failure, OrmQ, Schedule, Success):
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)

@@ -49,9 +49,8 @@ class Link:
 class TimelineStep:
     """One step, begun or still to come."""
 
-    name: str
+    position: int
     label: str
-    status: str
     tone: str
     word: str
     row: SagaStep | None
@@ -116,7 +115,7 @@ class SagaAdmin(ReadOnlyAdmin):
             "tone": TONES[saga.status],
             "steps": steps,
             "finished": saga.status in FINISHED,
-            "step": present_step(saga),
+            "step": next((step.label for step in steps if step.position == saga.position), present_step(saga)),
             "dead_letters": [step for step in steps if step.dead_letter],
             "until": saga.finished_at or timezone.now(),
             "early": [(name, message_id) for name, _, message_id in saga.early],
@@ -141,18 +140,17 @@ def timeline(saga: Saga) -> list[TimelineStep]:
         declared: dict[int, Step] = dict(enumerate(definition_of(saga).steps))
     except SagaError:
         declared = {}
-    return [_step(saga, declared.get(place), rows.get(place), dead) for place in sorted(declared.keys() | rows.keys())]
+    places = sorted(declared.keys() | rows.keys())
+    return [_step(saga, place, declared.get(place), rows.get(place), dead) for place in places]
 
 
-def _step(saga: Saga, declared: Step | None, row: SagaStep | None, dead: dict[UUID, int]) -> TimelineStep:
-    name = declared.name if declared else row.name if row else ""
+def _step(saga: Saga, place: int, declared: Step | None, row: SagaStep | None, dead: dict[UUID, int]) -> TimelineStep:
     status = row.status if row else ("skipped" if saga.status in FINISHED else "pending")
     ids = [id_ for id_ in (row.command_id, row.compensation_id) if id_] if row else []
     letters = [address("deadletter", dead[id_]) for id_ in ids if id_ in dead]
     return TimelineStep(
-        name=name,
-        label=declared.label if declared else name,
-        status=status,
+        position=place,
+        label=declared.label if declared else row.name if row else "",
         tone=TONES[status],
         word=row.get_status_display() if row else ("Not needed" if saga.status in FINISHED else "To come"),
         row=row,
