@@ -1,0 +1,53 @@
+"""What the written pages point at exists: tests, files, headings."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TESTS = re.compile(r"`([\w/]+\.py)::(\w+)`")
+
+
+@cache
+def functions(path: Path) -> frozenset[str]:
+    return frozenset(node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef))
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def test_every_test_that_the_failure_catalogue_names_exists():
+    named = TESTS.findall((ROOT / "docs/reference/failures.md").read_text())
+    assert len(named) > 50
+    missing = [f"{path}::{name}" for path, name in named if name not in functions(ROOT / "tests" / path)]
+    assert missing == []
+
+
+def test_every_row_of_the_failure_catalogue_names_a_test():
+    rows = re.findall(r"^\| (?!fault|---)(.*)$", (ROOT / "docs/reference/failures.md").read_text(), re.MULTILINE)
+    assert [row for row in rows if not TESTS.search(row)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose(page))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_decision_is_one_page_under_its_number():
+    names = sorted(path.name for path in (ROOT / "docs/decisions").glob("*.md"))
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+    for name in names:
+        title = (ROOT / "docs/decisions" / name).read_text().splitlines()[0]
+        assert re.match(rf"# {int(name[:4])}\. \w", title), title
+
+
+def test_the_licence_is_the_one_that_the_project_declares():
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()

@@ -1,0 +1,97 @@
+"""The documents say what the code says: nothing undocumented, nothing that is not there."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+from config.reference import PAGES
+from config.reference.data import APPS, MEANINGS, meaning, models_of
+from config.reference.machines import machines
+from orders.states import ORDER
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+OWN_APPS = ("config", *APPS)
+NOT_SETTINGS = {"DJANGO_SETTINGS_MODULE", "PATH", "UV_SYSTEM_CERTS"}
+READS = re.compile(r"""(?:\benv\.\w+|environ\.get|environ\.setdefault)\(\s*"([A-Z_]+)"|environ\["([A-Z_]+)"\]""")
+
+
+def first_cells(page: Path) -> list[str]:
+    """Return the code in the first cell of each table row."""
+    return re.findall(r"^\| `([^`]+)`", page.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_pages_are_up_to_date(name):
+    assert (REFERENCE / name).read_text() == PAGES[name](), "run ./tandem manage reference --write"
+
+
+def test_every_setting_is_described_and_no_other():
+    sources = [ROOT / "tandem", *(path for app in OWN_APPS for path in (ROOT / app).rglob("*.py"))]
+    read = {name for path in sources for found in READS.findall(path.read_text()) for name in found if name}
+    described = first_cells(REFERENCE / "settings.md")
+    assert sorted(described) == sorted(read - NOT_SETTINGS)
+
+
+def test_the_front_doors_commands_are_described_and_no_others():
+    declared = re.search(r"^COMMANDS = (\(.*\))$", (ROOT / "tandem").read_text(), re.MULTILINE)
+    assert declared
+    described = {cell.split()[1] for cell in first_cells(REFERENCE / "commands.md") if cell.startswith("./tandem ")}
+    assert described == set(ast.literal_eval(declared[1]))
+
+
+def test_every_command_of_ours_is_described_and_no_other():
+    ours = {name for name, app in get_commands().items() if app in OWN_APPS}
+    described = {cell.split()[0] for cell in first_cells(REFERENCE / "commands.md")} - {"./tandem"}
+    assert described == ours
+
+
+def test_every_subcommand_of_outbox_is_described():
+    source = (ROOT / "outbox/management/commands/outbox.py").read_text()
+    verbs = set(re.findall(r'^            "(\w+)": self\._', source, re.MULTILINE))
+    assert len(verbs) >= 8
+    described = {cell.split()[1] for cell in first_cells(REFERENCE / "commands.md") if cell.startswith("outbox ")}
+    assert described == verbs
+
+
+def test_every_direct_dependency_is_described_and_no_other():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = [re.match(r"[A-Za-z0-9-]+", requirement)[0] for requirement in declared]
+    assert first_cells(DOCS / "dependencies.md") == names
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_column_has_a_meaning(app):
+    silent = [
+        f"{model._meta.db_table}.{field.column}"
+        for model in models_of(app)
+        for field in model._meta.concrete_fields
+        if field.column and not meaning(model, field)
+    ]
+    assert silent == []
+
+
+def test_no_meaning_is_left_of_a_column_that_is_gone():
+    columns = {
+        f"{model._meta.db_table}.{field.column}"
+        for app in APPS
+        for model in models_of(app)
+        for field in model._meta.concrete_fields
+    }
+    assert set(tomllib.loads(MEANINGS.read_text())["columns"]) - columns == set()
+
+
+@pytest.mark.requirement("M26")
+def test_every_machine_is_drawn_with_every_transition():
+    page = (REFERENCE / "machines.md").read_text()
+    drawn = [re.search(r"## Order\n.*?```\n", page, re.DOTALL)]
+    assert drawn[0]
+    assert all(f"    {source} --> {target}\n" in drawn[0][0] for source, target in ORDER.pairs())
+    names = {machine.name for machine in machines()}
+    assert names == {"order", "payment", "payment_operation", "reservation", "consignment", "shipment"}
