@@ -137,7 +137,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """List them, with their groups on top."""
-        context = {"groups": _groups(), "chosen": request.GET.get("fingerprint", ""), **(extra_context or {})}
+        chosen = request.GET.get("fingerprint", "")
+        groups = _groups(chosen)
+        shown = {"groups": groups[:GROUPS_SHOWN], "more_groups": len(groups) > GROUPS_SHOWN, "chosen": chosen}
+        context = {**shown, **(extra_context or {})}
         return super().changelist_view(request, context)  # type: ignore[no-any-return]
 
     def change_view(
@@ -274,15 +277,16 @@ def _told_by(message: Message) -> dict[str, Any]:
     }
 
 
-def _groups() -> list[dict[str, Any]]:
-    """Return the largest groups of one cause, for the top of the list."""
-    return _grouped(DeadLetter.objects.filter(state=DeliveryState.DEAD))
+def _groups(chosen: str) -> list[dict[str, Any]]:
+    """Return the largest groups of one cause, for the top of the list; only the chosen one when there is one."""
+    rows = DeadLetter.objects.filter(state=DeliveryState.DEAD)
+    return _grouped(rows.filter(fingerprint=chosen) if chosen else rows)
 
 
 def _grouped(rows: QuerySet[Any]) -> list[dict[str, Any]]:
     summed = rows.values("fingerprint", "consumer").annotate(
         count=Count("id"), error=Max("last_error"), first=Min("died_at"), last=Max("died_at")
     )
-    groups = [dict(group) for group in summed.order_by("-count", "-last")[:GROUPS_SHOWN]]
+    groups = [dict(group) for group in summed.order_by("-count", "-last")[: GROUPS_SHOWN + 1]]
     query = reverse(LIST)
     return [{**group, "href": f"{query}?fingerprint={group['fingerprint']}"} for group in groups]

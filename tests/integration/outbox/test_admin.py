@@ -285,6 +285,21 @@ def test_dead_letters_are_grouped_by_cause_and_a_group_can_be_chosen(drain, oper
     chosen = page(operator, f"{LIST}?fingerprint={first.fingerprint}")
     ids = {int(found) for found in re.findall(r'name="_selected_action" value="(\d+)"', chosen)}
     assert ids == {first.id, second.id}
+    assert re.findall(r'class="count">(\d+)<', chosen) == ["2"]
+
+
+def test_no_dead_letters_is_good_news(transactional_db, operator):
+    assert "No dead letters." in page(operator, LIST)
+    assert "No dead letters of this cause any more." in page(operator, f"{LIST}?fingerprint=gone")
+
+
+def test_of_many_groups_the_largest_are_shown_and_the_rest_is_mentioned(drain, operator, monkeypatch):
+    monkeypatch.setattr(dead_letters, "GROUPS_SHOWN", 1)
+    make_dead(drain, 1, 2)
+    make_dead(drain, 3, behaviour="fail")
+    text = page(operator, LIST)
+    assert re.findall(r'class="count">(\d+)<', text) == ["2"]
+    assert "there are more" in text
 
 
 def test_the_saga_and_its_step_are_one_click_away_from_the_dead_letter(drain, operator, told_of_saga):
