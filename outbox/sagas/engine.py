@@ -3,8 +3,6 @@
 The owner of a definition registers it with an observer, which is told of every change inside the same transaction.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,11 +16,15 @@ from uuid_utils.compat import uuid7
 from outbox.consumers import Incoming
 from outbox.context import current, scope
 from outbox.contracts import Message, contract_named, contract_of, encode
-from outbox.errors import SagaError
 from outbox.models import Message as MessageRow
 from outbox.models import Saga, SagaStatus, SagaStep, StepStatus
 from outbox.publishing import require_unit_of_work, send, unit_of_work
 from outbox.sagas.definition import Saga as Definition
+from outbox.sagas.registry import Change as Change
+from outbox.sagas.registry import definition_of as definition_of
+from outbox.sagas.registry import definitions as definitions
+from outbox.sagas.registry import key_field, tell
+from outbox.sagas.registry import register as register
 
 FINISHED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
 FORWARD = (SagaStatus.RUNNING, SagaStatus.FORWARD_STUCK)
@@ -33,53 +35,6 @@ UNDO_WITHIN = timedelta(hours=1)
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 
 log = get_logger("outbox.saga")
-
-
-@dataclass(frozen=True)
-class Change:
-    """What happened to a saga, as its observer is told."""
-
-    kind: str
-    """step_began, step_done, step_failed, compensating, completed, compensated, stuck or resumed."""
-    step: str
-    reason_code: str = ""
-    reason: str = ""
-
-
-Observer = Callable[[Saga, Change], None]
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A definition and who is told of its changes."""
-
-    definition: Definition
-    observer: Observer
-
-
-_registry: dict[tuple[str, int], Registered] = {}
-
-
-def register(definition: Definition, observer: Observer) -> None:
-    """Make a definition known, with its observer. Older versions stay registered while instances run on them."""
-    _registry[definition.name, definition.version] = Registered(definition, observer)
-
-
-def definitions() -> list[Definition]:
-    """Return every registered definition."""
-    return [entry.definition for _, entry in sorted(_registry.items())]
-
-
-def definition_of(saga: Saga) -> Definition:
-    """Return the definition that `saga` runs on. Raises SagaError for one this release does not know."""
-    return _entry(saga).definition
-
-
-def _entry(saga: Saga) -> Registered:
-    try:
-        return _registry[saga.definition, saga.version]
-    except KeyError:
-        raise SagaError(f"This release does not know {saga.definition} v{saga.version}") from None
 
 
 _START = """
@@ -138,7 +93,7 @@ def handle(definition_name: str, event: Message, message: Incoming) -> None:
 
     Unknown and finished sagas are left alone: the reply is late, or a repeat. Both are logged.
     """
-    key = getattr(event, _key_field(definition_name))
+    key = getattr(event, key_field(definition_name))
     saga = Saga.objects.select_for_update().filter(definition=definition_name, key=key).first()
     if saga is None or saga.status in FINISHED:
         log.info("reply_without_saga", saga=definition_name, key=str(key), reply=message.type)
@@ -149,10 +104,6 @@ def handle(definition_name: str, event: Message, message: Incoming) -> None:
         return
     _take(saga, event, message.id)
     saga.save()
-
-
-def _key_field(definition_name: str) -> str:
-    return next(entry.definition.key for (name, _), entry in _registry.items() if name == definition_name)
 
 
 def _take(saga: Saga, event: Message, message_id: UUID) -> None:
@@ -282,7 +233,7 @@ def _stick(saga: Saga, status: SagaStatus, code: str, reason: str) -> None:
 
 def _tell(saga: Saga, change: Change) -> None:
     log.info("saga_" + change.kind, saga=saga.definition, key=str(saga.key), step=change.step, reason=change.reason)
-    _entry(saga).observer(saga, change)
+    tell(saga, change)
 
 
 @require_unit_of_work

@@ -1,0 +1,65 @@
+"""Which sagas there are, and who is told what happens to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from outbox.errors import SagaError
+from outbox.models import Saga
+from outbox.sagas.definition import Saga as Definition
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to a saga, as its observer is told."""
+
+    kind: str
+    """step_began, step_done, step_failed, compensating, completed, compensated, stuck or resumed."""
+    step: str
+    reason_code: str = ""
+    reason: str = ""
+
+
+Observer = Callable[[Saga, Change], None]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A definition and who is told of its changes."""
+
+    definition: Definition
+    observer: Observer
+
+
+_registry: dict[tuple[str, int], Registered] = {}
+
+
+def register(definition: Definition, observer: Observer) -> None:
+    """Make a definition known, with its observer. Older versions stay registered while instances run on them."""
+    _registry[definition.name, definition.version] = Registered(definition, observer)
+
+
+def definitions() -> list[Definition]:
+    """Return every registered definition."""
+    return [entry.definition for _, entry in sorted(_registry.items())]
+
+
+def definition_of(saga: Saga) -> Definition:
+    """Return the definition that `saga` runs on. Raises SagaError for one this release does not know."""
+    return _entry(saga).definition
+
+
+def key_field(definition_name: str) -> str:
+    """Return the field that carries the key in every reply to the sagas of this name."""
+    return next(entry.definition.key for (name, _), entry in _registry.items() if name == definition_name)
+
+
+def tell(saga: Saga, change: Change) -> None:
+    """Tell the observer of `saga` what happened, in the open unit of work."""
+    _entry(saga).observer(saga, change)
+
+
+def _entry(saga: Saga) -> Registered:
+    try:
+        return _registry[saga.definition, saga.version]
+    except KeyError:
+        raise SagaError(f"This release does not know {saga.definition} v{saga.version}") from None
