@@ -8,10 +8,11 @@ from uuid import UUID
 from config.reference.tables import NOTE, table
 from outbox.contracts import Event, contract_of
 from outbox.machines import StateMachine
-from outbox.sagas.definition import Build, Reply, Saga, Step
+from outbox.sagas.definition import Build, Reply, Saga, Step, always
 from outbox.sagas.engine import definitions
 
 DOMAINS = ("orders", "payments", "fulfillment")
+PERSON = "person{{a person decides}}"
 SAMPLE = {"order_id": str(UUID(int=0)), "payment_id": str(UUID(int=0)), "reason": ""}
 HEAD = """# State machines and sagas
 
@@ -21,9 +22,10 @@ the same table again and writes every transition into `outbox_transition`.
 SAGAS_HEAD = """
 ## Sagas
 
-Steps run from the top. A step that fails before the pivot is compensated, and all before it, from the bottom up. After
-the pivot a saga only goes forward: what fails then, or exceeds its deadline, waits for a person. A compensation that
-exceeds its deadline, or whose command becomes a dead letter, waits for a person too.
+Steps run from the top; one marked *only where needed* is left out where the saga's data do not ask for it. A step that
+fails before the pivot is compensated, and all before it, from the bottom up. After the pivot a saga only goes forward:
+what fails then, or exceeds its deadline, waits for a person. A compensation that fails, exceeds its deadline, or whose
+command becomes a dead letter, waits for a person too.
 """
 
 
@@ -70,7 +72,7 @@ def _saga(definition: Saga) -> str:
 def _arrows(definition: Saga, place: int) -> Iterator[str]:
     """Yield the node of a step, the way on, and the way back where there is one."""
     steps, step = definition.steps, definition.steps[place]
-    yield f'    {step.name}["{step.label}{" (pivot)" if step.pivot else ""}"]\n'
+    yield f'    {step.name}["{step.label}{_mark(step)}"]\n'
     following = steps[place + 1].name if place + 1 < len(steps) else 'done(["completed"])'
     yield f"    {step.name} -->|{_event(step.success)}| {following}\n"
     if step.failure is not None:
@@ -79,12 +81,19 @@ def _arrows(definition: Saga, place: int) -> Iterator[str]:
         yield f'    undo_{step.name}["undo: {_command(step.compensation.command)}"]\n'
         back = _way_back(definition, place, including=False)
         yield f"    undo_{step.name} -->|{_event(step.compensation.success)}| {back}\n"
+        if step.compensation.failure is not None:
+            yield f"    undo_{step.name} -.->|{_event(step.compensation.failure)}| {PERSON}\n"
+
+
+def _mark(step: Step) -> str:
+    marks = [word for word, holds in (("pivot", step.pivot), ("only where needed", step.when is not always)) if holds]
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def _way_back(definition: Saga, place: int, *, including: bool = True) -> str:
     """Return where a failure at `place` leads: the nearest compensation, a person, or the end."""
     if definition.past_pivot(place):
-        return "person{{a person decides}}"
+        return PERSON
     first = place if including and definition.steps[place].undo_on_failure else place - 1
     for position in range(first, -1, -1):
         if definition.steps[position].compensation:
@@ -96,7 +105,14 @@ def _row(step: Step) -> tuple[str, ...]:
     undone = f"`{_command(step.compensation.command)}`" if step.compensation else ""
     deadline = _span(step.deadline) if step.deadline else ""
     asks = f"`{_command(step.command)}`" if step.command else ""
-    return (step.label, asks, _code(step.success) or "the start itself", _code(step.failure), undone, deadline)
+    return (
+        f"{step.label}{_mark(step)}",
+        asks,
+        _code(step.success) or "the start itself",
+        _code(step.failure),
+        undone,
+        deadline,
+    )
 
 
 def _span(deadline: timedelta) -> str:
@@ -107,7 +123,7 @@ def _span(deadline: timedelta) -> str:
 def _code(reply: Reply | None) -> str:
     if reply is None:
         return ""
-    condition = ", the last one" if reply.when.__name__ == "<lambda>" else ""
+    condition = ", the last one" if reply.when is not always else ""
     return f"`{contract_of(reply.event).name}`{condition}"
 
 

@@ -43,6 +43,7 @@ GATES = [
     Gate("migrations match the models", manage("makemigrations", "--check", "--dry-run")),
     Gate("deploy check", manage("check", "--deploy", "--fail-level", "WARNING")),
     Gate("contracts as published", manage("outbox", "contracts", "--check"), manage("outbox", "contracts", "--write")),
+    Gate("reference pages", manage("reference"), manage("reference", "--write")),
     Gate("OpenAPI snapshot", module("openapi_snapshot", "--check"), module("openapi_snapshot")),
 ]
 
