@@ -86,6 +86,7 @@ class Caller:
         """Prepare a batch in one transaction; when one of it fails, again one by one."""
         claimed: list[Claimed] = []
         prepared: list[Call] = []
+        failure: Exception | None = None
         started = time.perf_counter()
         try:
             with unit_of_work():
@@ -99,12 +100,15 @@ class Caller:
         except Exception as error:
             if not claimed or failures.connection_lost(error):
                 raise
-            if len(claimed) == 1:
-                breakers.give_back(consumer.destination, probe=probe)
-                settle_failure(consumer, claimed[0], error, self._me.id, counted=False, started=started)
-                return 1
-            return sum(self._prepare(consumer, [c.id], probe=probe) for c in claimed)
-        self._launch(prepared, probe=probe)
+            failure = error
+        if failure is None:
+            self._launch(prepared, probe=probe)
+        elif len(claimed) == 1:
+            breakers.give_back(consumer.destination, probe=probe)
+            settle_failure(consumer, claimed[0], failure, self._me.id, counted=False, started=started)
+        else:
+            for one in claimed:
+                self._prepare(consumer, [one.id], probe=probe)
         return len(claimed)
 
     def _claim(self, consumer: ExternalConsumer, only: list[int] | None, limit: int) -> list[Claimed]:

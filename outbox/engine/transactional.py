@@ -20,6 +20,7 @@ BATCH_SECONDS = 0.05
 def run_batch(consumer: Consumer, me: Identity) -> int:
     """Handle up to one batch; return how many deliveries were claimed."""
     claimed: list[Claimed] = []
+    failure: Exception | None = None
     started = time.perf_counter()
     try:
         with unit_of_work():
@@ -31,13 +32,14 @@ def run_batch(consumer: Consumer, me: Identity) -> int:
     except Exception as error:
         if not claimed or failures.connection_lost(error):
             raise
-        if len(claimed) == 1:
-            settle_failure(consumer, claimed[0], error, me.id, counted=False, started=started)
-        else:
-            for delivery in claimed:
-                run_one(consumer, delivery.id, me)
-        return len(claimed)
-    _note_all(claimed, durations)
+        failure = error
+    if failure is None:
+        _note_all(claimed, durations)
+    elif len(claimed) == 1:
+        settle_failure(consumer, claimed[0], failure, me.id, counted=False, started=started)
+    else:
+        for delivery in claimed:
+            run_one(consumer, delivery.id, me)
     return len(claimed)
 
 
