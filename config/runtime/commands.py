@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -29,6 +30,8 @@ def test(arguments: Sequence[str]) -> int:
         if "--all" in arguments:
             environment["TANDEM_TEST_ALL"] = "1"
         passed_on = [argument for argument in arguments if argument != "--all"]
+        if os.environ.get("CI"):
+            passed_on += ["--cov", "--cov-report=term:skip-covered"]
         return run([PYTHON, "-m", "pytest", *passed_on], environment)
 
 
