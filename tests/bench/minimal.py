@@ -18,17 +18,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from uuid_utils.compat import uuid7
 
-ONE, OTHER = pickle.loads(Path(os.environ["BENCH_PLACEMENT"]).read_bytes())
-"""The statements of two orders: what differs between them is new in every order, the rest stays."""
+SKUS, ONE, OTHER = pickle.loads(Path(os.environ["BENCH_PLACEMENT"]).read_bytes())
+"""The statements of two orders, of the first SKU and of the second: what differs is new in every order."""
 UUIDS = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?<=ord_)[0-9a-f]{32}")
 KEEP = {UUID(found) for found in UUIDS.findall(repr(ONE))} & {UUID(found) for found in UUIDS.findall(repr(OTHER))}
 
 
 class Fresh:
-    """New ids for one order, in place of those that were recorded."""
+    """New ids and a SKU for one order, in place of those that were recorded."""
 
     def __init__(self) -> None:
         self.ids: dict[UUID, UUID] = {}
+        self.sku = random.choice(SKUS)
 
     def id_for(self, recorded: UUID) -> UUID:
         if recorded in KEEP:
@@ -40,7 +41,7 @@ class Fresh:
             fresh = self.id_for(UUID(match[0]))
             return str(fresh) if "-" in match[0] else fresh.hex
 
-        return UUIDS.sub(new, recorded)
+        return UUIDS.sub(new, recorded).replace(SKUS[0], self.sku)
 
     def value(self, one: Any, other: Any) -> Any:
         """Return a parameter for this order, given the same one of two recorded orders."""

@@ -3,6 +3,7 @@
 import http.client
 import json
 import pickle
+import random
 import socket
 import threading
 import time
@@ -13,17 +14,20 @@ from django.db import connection
 from django.test import Client
 
 from tests.bench.measuring import DATA, Result, Samples, compare, running, wait_until
-from tests.shop import TEA, add_product, make_caller, order_of
+from tests.shop import add_product, make_caller, order_of
 
 CONNECTIONS = 8
 SECONDS = 4.0
 MOST_STATEMENTS = 12
+SKUS = [f"BENCH-{number:03}" for number in range(40)]
+"""As many products as the demo's catalogue has: orders for one and the same would wait for each other's row."""
 RECORDED = DATA / "bench_placement.pickle"
 
 
 def placing() -> list[Result]:
     """Measure it, with two processes of each server standing ready."""
-    add_product(TEA, "12.90", 10_000_000)
+    for sku in SKUS:
+        add_product(sku, "12.90", 1_000_000)
     key = make_caller("Bench").key
     statements = record(key)
     ours, minimal = free_port(), free_port()
@@ -47,17 +51,15 @@ def placing() -> list[Result]:
 
 def record(key: str) -> int:
     """Place two orders in this process and keep their statements; return how many one order took."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
     client = Client(headers={"authorization": f"Bearer {key}", "host": "127.0.0.1"})
-    place(client)  # so that what is only done once is done
-    one, other = place(client), place(client)
-    RECORDED.write_bytes(pickle.dumps((one, other)))
+    place(client, SKUS[0])  # so that what is only done once is done
+    one, other = place(client, SKUS[0]), place(client, SKUS[1])
+    RECORDED.write_bytes(pickle.dumps((SKUS, one, other)))
     return len(one)
 
 
-def place(client: Client) -> list[tuple[str, Any, bool]]:
-    """Place an order; return each statement with its parameters and whether it was in a transaction."""
+def place(client: Client, sku: str) -> list[tuple[str, Any, bool]]:
+    """Place an order of `sku`; return each statement with its parameters and whether it was in a transaction."""
     seen: list[tuple[str, Any, bool]] = []
 
     def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -66,7 +68,7 @@ def place(client: Client) -> list[tuple[str, Any, bool]]:
 
     with connection.execute_wrapper(keep):
         headers = {"idempotency-key": str(uuid4())}
-        response = client.post("/api/v1/orders", json.dumps(order_of()), "application/json", headers=headers)
+        response = client.post("/api/v1/orders", json.dumps(order_of((sku, 2))), "application/json", headers=headers)
     assert response.status_code == 201, response.content
     return seen
 
@@ -109,7 +111,7 @@ def post(link: http.client.HTTPConnection, key: str) -> int:
         "Content-Type": "application/json",
         "Idempotency-Key": str(uuid4()),
     }
-    link.request("POST", "/api/v1/orders", json.dumps(order_of()), headers)
+    link.request("POST", "/api/v1/orders", json.dumps(order_of((random.choice(SKUS), 2))), headers)
     response = link.getresponse()
     response.read()
     return response.status
