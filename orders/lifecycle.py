@@ -21,7 +21,7 @@ from orders.events import (
     OrderResumed,
 )
 from orders.models import Order
-from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
+from orders.states import COURSE_OF_GOODS, FulfillmentStatus, OrderStatus, PaymentStatus
 from outbox.contracts import Event
 from outbox.publishing import publish, require_unit_of_work
 
@@ -110,7 +110,8 @@ def follow_payment(*, order_id: UUID, status: PaymentStatus, clock: Clock = time
 
 @require_unit_of_work
 def follow_fulfillment(*, order_id: UUID, status: FulfillmentStatus, clock: Clock = timezone.now) -> None:
-    """Show where the goods are by now."""
-    Order.objects.filter(id=order_id).exclude(fulfillment_status=status).update(
+    """Show where the goods are by now. News of an earlier state changes nothing: events may arrive in another order."""
+    earlier = COURSE_OF_GOODS[: COURSE_OF_GOODS.index(status)]
+    Order.objects.filter(id=order_id, fulfillment_status__in=earlier).update(
         fulfillment_status=status, updated_at=clock()
     )

@@ -45,6 +45,19 @@ class FulfillmentStatus(TextChoices):
     RETURNED = "returned", "Returned"
 
 
+COURSE_OF_GOODS = (
+    FulfillmentStatus.RESERVED,
+    FulfillmentStatus.BACKORDERED,
+    FulfillmentStatus.ALLOCATED,
+    FulfillmentStatus.PARTIALLY_SHIPPED,
+    FulfillmentStatus.SHIPPED,
+    FulfillmentStatus.DELIVERED,
+    FulfillmentStatus.RELEASED,
+    FulfillmentStatus.RETURNED,
+)
+"""Goods only move forward along this: nothing is released after it was shipped, or shipped after it was released."""
+
+
 class Route(TextChoices):
     """Which way an order takes after it was placed (orders/routes.py chooses)."""
 

@@ -1,0 +1,68 @@
+"""A customer who changes their mind at every moment of an order's course, and in any order of events.
+
+The real services, sagas and handlers; a strict provider and a carrier in memory. Whatever happens, the order ends, and
+money, parcels, stock and messages are where its end says.
+"""
+
+import pytest
+
+from fulfillment import facade as fulfillment
+from outbox.publishing import unit_of_work
+from tests.integration.fulfillment.goods import FakeCarrier
+from tests.integration.orders.world import World, at_random, go_wrong, in_order
+from tests.integration.payments.provider import Provider
+from tests.shop import CUP, TEA
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M24", "M25")]
+
+ONE_PARCEL = [(TEA, 2)]
+TWO_PARCELS = [(TEA, 2), (CUP, 1)]
+COURSE = 30
+"""At least as many moments as an order of two parcels has."""
+SEEDS = [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 200))]
+
+
+@pytest.fixture
+def world(busy_shop, monkeypatch):
+    provider, carrier = Provider(), FakeCarrier()
+    monkeypatch.setattr("payments.handlers.payment_gateway", lambda: provider)
+    monkeypatch.setattr("fulfillment.handlers.configured_carrier", lambda: carrier)
+    with unit_of_work():
+        fulfillment.define_warehouse(code="BER", name="Berlin", country="DE")
+        fulfillment.set_stock(sku=CUP, warehouse="LIS", on_hand=0, reason="Test")
+        fulfillment.set_stock(sku=CUP, warehouse="BER", on_hand=1_000, reason="Test")
+    world = World(busy_shop, provider, carrier)
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize("lines", [ONE_PARCEL, TWO_PARCELS], ids=["one parcel", "two parcels"])
+def test_left_alone_the_order_completes(world, lines):
+    world.place(*lines)
+    assert 10 < world.run(in_order) < 60
+    assert world.order.status == "completed"
+    world.assert_sound()
+
+
+@pytest.mark.parametrize("moment", range(COURSE))
+def test_cancelled_at_each_moment_it_ends_either_way_and_nothing_is_left_over(world, moment):
+    world.place(*TWO_PARCELS)
+    world.run(in_order, cancel_after=moment)
+    world.assert_sound()
+    refused = world.cancelled != 202 or world.order.reason_code == "already_handed_over"
+    assert world.order.status == ("completed" if refused else "cancelled")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_any_order_of_events_a_cancelled_order_ends_and_nothing_is_left_over(world, seed):
+    world.place(*TWO_PARCELS)
+    world.run(at_random(seed), cancel_after=seed % COURSE)
+    world.assert_sound()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_also_when_calls_fail_or_their_answers_get_lost(world, seed):
+    go_wrong(world, seed)
+    world.place(*TWO_PARCELS)
+    world.run(at_random(seed), cancel_after=seed % COURSE)
+    world.assert_sound()
