@@ -34,7 +34,7 @@ def machines_page() -> str:
     parts = [NOTE, HEAD]
     parts += [_machine(machine) for machine in machines()]
     parts.append(SAGAS_HEAD)
-    parts += [_saga(definition) for definition in definitions()]
+    parts += [_saga(definition) for definition in definitions() if definition.name.startswith(DOMAINS)]
     return "".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from config.reference.data import APPS
 from config.reference.tables import NOTE, cell, table, words_of
 from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, subscribers
 from outbox.contracts import Contract, all_contracts
@@ -19,18 +20,19 @@ crash with the same idempotency key. The JSON Schemas are in [contracts/](contra
 def messages_page() -> str:
     """Return messages.md."""
     parts = [NOTE, HEAD]
-    for owner, contracts in groupby(all_contracts(), key=lambda declared: declared.owner):
+    ours = [declared for declared in all_contracts() if declared.owner in APPS]
+    for owner, contracts in groupby(ours, key=lambda declared: declared.owner):
         parts.append(f"\n## {owner}\n\n")
         head = ("message", "kind", "about", "means", "carries", "promise", "consumers")
         parts.append(table(head, (_row(declared) for declared in contracts)))
     parts.append("\n## Consumers\n\n")
-    parts.append(table(("consumer", "handles", "how", "attempts"), (_consumer(entry) for entry in all_consumers())))
+    parts.append(table(("consumer", "handles", "how", "attempts"), (_consumer(entry) for entry in _our_consumers())))
     return "".join(parts)
 
 
 def _row(declared: Contract) -> tuple[str, ...]:
     fields = ", ".join(f"`{name}`" for name in declared.cls.__struct_fields__)
-    consumers = ", ".join(f"`{name}`" for name in subscribers(declared.name)) or "none"
+    consumers = ", ".join(f"`{name}`" for name in subscribers(declared.name))
     link = f"[`{declared.name}`](contracts/{declared.name}.v{declared.version}.json) v{declared.version}"
     kind = declared.kind.value + (", saga's reply" if _is_reply(declared) else "")
     return (link, kind, declared.aggregate, words_of(declared.cls), fields, declared.semantics.value, consumers)
@@ -38,6 +40,10 @@ def _row(declared: Contract) -> tuple[str, ...]:
 
 def _is_reply(declared: Contract) -> bool:
     return any(declared.cls in definition.replies() for definition in definitions())
+
+
+def _our_consumers() -> list[AnyConsumer]:
+    return [entry for entry in all_consumers() if entry.name.partition(".")[0] in APPS]
 
 
 def _consumer(entry: AnyConsumer) -> tuple[str, ...]:
