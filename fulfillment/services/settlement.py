@@ -86,6 +86,8 @@ def rebook(*, consignment: Consignment) -> None:
     else:
         consignment.advance(ConsignmentStatus.BOOKED)
         refuse_cancellation(consignment=consignment)
+        # The order may not know yet that everything was booked: the cancellation came in between.
+        publish(ShipmentsBooked(order_id=consignment.order_id, shipments=len(live_shipments(consignment))))
 
 
 @require_unit_of_work

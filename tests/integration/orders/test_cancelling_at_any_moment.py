@@ -9,7 +9,7 @@ import pytest
 from fulfillment import facade as fulfillment
 from outbox.publishing import unit_of_work
 from tests.integration.fulfillment.goods import FakeCarrier
-from tests.integration.orders.world import World, at_random, go_wrong, in_order
+from tests.integration.orders.world import World, at_random, go_wrong, in_order, preferring
 from tests.integration.payments.provider import Provider
 from tests.shop import CUP, TEA
 
@@ -47,16 +47,24 @@ def test_left_alone_the_order_completes(world, lines):
 @pytest.mark.parametrize("moment", range(COURSE))
 def test_cancelled_at_each_moment_it_ends_either_way_and_nothing_is_left_over(world, moment):
     world.place(*TWO_PARCELS)
-    world.run(in_order, cancel_after=moment)
+    world.run(in_order, cancel_when=moment.__eq__)
     world.assert_sound()
     refused = world.cancelled != 202 or world.order.reason_code == "already_handed_over"
     assert world.order.status == ("completed" if refused else "cancelled")
 
 
+def test_parcels_collected_before_their_booking_is_recorded_refuse_the_cancellation_and_the_order_goes_on(world):
+    world.place(*TWO_PARCELS)
+    quick = preferring("fulfillment.book_label", "carrier collects", "fulfillment.cancel", "fulfillment", "orders")
+    world.run(quick, cancel_when=lambda _: len(world.carrier.labels) == 2)
+    world.assert_sound()
+    assert (world.cancelled, world.order.status) == (202, "completed")
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_in_any_order_of_events_a_cancelled_order_ends_and_nothing_is_left_over(world, seed):
     world.place(*TWO_PARCELS)
-    world.run(at_random(seed), cancel_after=seed % COURSE)
+    world.run(at_random(seed), cancel_when=(seed % COURSE).__eq__)
     world.assert_sound()
 
 
@@ -64,5 +72,5 @@ def test_in_any_order_of_events_a_cancelled_order_ends_and_nothing_is_left_over(
 def test_also_when_calls_fail_or_their_answers_get_lost(world, seed):
     go_wrong(world, seed)
     world.place(*TWO_PARCELS)
-    world.run(at_random(seed), cancel_after=seed % COURSE)
+    world.run(at_random(seed), cancel_when=(seed % COURSE).__eq__)
     world.assert_sound()

@@ -129,10 +129,13 @@ class World:
 
     # a whole course
 
-    def run(self, choose: Callable[[list[str]], str], *, cancel_after: int | None = None) -> int:
-        """Let things happen until nothing more can; return how many did."""
+    def run(self, choose: Callable[[list[str]], str], *, cancel_when: Callable[[int], bool] = lambda _: False) -> int:
+        """Let things happen until nothing more can; return how many did.
+
+        The customer cancels, once, before the first move of which `cancel_when` says so, given its number.
+        """
         for count in range(PATIENCE):
-            if count == cancel_after:
+            if self.cancelled is None and cancel_when(count):
                 self.cancel()
             moves = self.moves()
             if not moves:
@@ -169,6 +172,11 @@ class World:
 def in_order(names: list[str]) -> str:
     """Let things happen one after the other; parcels wait until the shop has nothing to do."""
     return names[0]
+
+
+def preferring(*names: str) -> Callable[[list[str]], str]:
+    """Let those whose names begin so act first, in this order of preference; then the others."""
+    return lambda moves: min(moves, key=lambda move: [not move.startswith(name) for name in names])
 
 
 def at_random(seed: int) -> Callable[[list[str]], str]:
