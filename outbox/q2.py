@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_q import cluster as q2_cluster
 from django_q import signing as q2_signing
@@ -99,6 +99,7 @@ class OutboxBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
             return (super().dequeue() or []) if waiting else []
         except DatabaseError as error:
             log.warning("periodic_jobs_unreadable", error=str(error))
+            connection.close()  # nothing else in this process would ever replace a session that was cut
             return []
 
     @staticmethod
