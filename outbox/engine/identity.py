@@ -11,6 +11,7 @@ import socket
 from typing import Any
 from uuid import UUID
 
+import psutil
 import psycopg
 from django.conf import settings
 from django.db import connection
@@ -40,6 +41,22 @@ def listen_parameters() -> dict[str, Any]:
     for name in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(name, None)
     return dict(parameters)
+
+
+def process_lives(identity: UUID, host: str, pid: int) -> bool:
+    """Tell whether the process that signed in as `identity` is known to live; of other hosts nothing is known.
+
+    The identity carries the moment of its making by this host's clock: a process that began later is another one
+    that was given the same number.
+    """
+    if host != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(pid)
+        began = process.create_time()
+        return process.status() != psutil.STATUS_ZOMBIE and began * 1000 <= identity.int >> 80
+    except psutil.Error:
+        return False
 
 
 class Identity:

@@ -11,22 +11,22 @@ from structlog import get_logger
 from outbox import doorbell, stats
 from outbox.engine import queue
 from outbox.engine.failures import CRASHES_UNTIL_DEAD, CRASHES_UNTIL_ISOLATED
-from outbox.engine.identity import LOCK_CLASS
+from outbox.engine.identity import LOCK_CLASS, process_lives
 from outbox.models import Attempt
 from outbox.publishing import UnitOfWork, unit_of_work
-from outbox.sagas.engine import command_died
+from outbox.sagas.attention import delivery_died
 
 REAPER_LOCK = 0x0B0E_0001
 
-_DEAD_WORKERS = """
-DELETE FROM outbox_worker w
+_WITHOUT_LOCK = """
+SELECT id, host, pid FROM outbox_worker w
 WHERE NOT EXISTS (
     SELECT 1 FROM pg_locks l
     WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = w.lock AND l.objsubid = 2 AND l.granted
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
-RETURNING id, host, pid, consumer, deliveries::text
 """
+_REMOVE = "DELETE FROM outbox_worker WHERE id = ANY(%s) RETURNING id, host, pid, consumer, deliveries::text"
 _COUNT_CRASH = """
 UPDATE outbox_delivery SET
     crashes = crashes + 1,
@@ -50,7 +50,7 @@ log = get_logger("outbox.reaper")
 
 @dataclass(frozen=True)
 class DeadWorker:
-    """A worker whose session lock is gone."""
+    """A worker whose session lock is gone, and its process too as far as this host can tell."""
 
     id: UUID
     host: str
@@ -70,7 +70,12 @@ def reap() -> None:
             return
         for name in queue.release_expired_leases():
             unit.rings.add((doorbell.WORK, name))
-        cursor.execute(_DEAD_WORKERS, (LOCK_CLASS,))
+        cursor.execute(_WITHOUT_LOCK, (LOCK_CLASS,))
+        # One that lost only its connection comes back, and releases what it had: see forgive().
+        dead = [worker_id for worker_id, host, pid in cursor.fetchall() if not process_lives(worker_id, host, pid)]
+        if not dead:
+            return
+        cursor.execute(_REMOVE, (dead,))
         for row in cursor.fetchall():
             _take_over(DeadWorker(row[0], row[1], row[2], row[3], json.loads(row[4])), unit)
 
@@ -94,7 +99,7 @@ def _take_over(worker: DeadWorker, unit: UnitOfWork) -> None:
         unit.rings.add((doorbell.WORK, consumer))
         if state == "dead":
             stats.count(consumer, "dead")
-            command_died(message_id, reason="It kills the worker process that handles it")
+            delivery_died(message_id, consumer, reason="It kills the worker process that handles it")
 
 
 def _crash(row: tuple[Any, ...], worker: DeadWorker) -> Attempt:

@@ -3,13 +3,14 @@
 import threading
 import time
 from datetime import timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
 from django.db import DatabaseError, connection
 
 from outbox import doorbell
-from outbox.engine import queue
+from outbox.engine import queue, reaper
 from outbox.engine.identity import listen_parameters
 from outbox.engine.shift import Shift, never
 from outbox.models import Delivery, Receipt, Worker
@@ -158,13 +159,38 @@ def test_a_worker_shows_that_it_lives_and_leaves_no_trace_when_it_signs_out(tran
     assert not worker.me.alive
 
 
-def test_a_worker_that_lost_its_connection_is_taken_over_by_others(worker):
+def lose_a_worker(**changes: object) -> Shift:
+    """Have a worker lose its connection with a message in hand; return it."""
     lost = Shift()
-    (message_id,) = ask(single())
     lost.me.note("lab.single", list(Delivery.objects.values_list("id", flat=True)))
     lost.me.close()
+    Worker.objects.filter(id=lost.me.id).update(**changes)
+    return lost
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"host": "elsewhere"}, id="on a host of which nothing is known"),
+        pytest.param({"pid": 2**22 + 1}, id="whose process is gone"),
+        pytest.param({"pid": 1, "id": UUID(int=0)}, id="whose number another process has now"),
+    ],
+)
+def test_a_worker_that_is_gone_is_taken_over_by_others_and_the_crash_counted(worker, changes):
+    (message_id,) = ask(single())
+    lose_a_worker(**changes)
     worker.run(lambda: Receipt.objects.exists(), seconds=5)
-    assert not Worker.objects.filter(id=lost.me.id).exists()
+    assert list(Worker.objects.values_list("id", flat=True)) == [worker.me.id]
     assert Receipt.objects.get().message_id == message_id
     kinds = sql("SELECT kind, error_class FROM outbox_attempt")
     assert kinds == [("crash", "WorkerDied")]
+
+
+def test_a_worker_that_lost_only_its_connection_is_not_taken_for_dead(worker):
+    ask(single())
+    lost = lose_a_worker()
+    worker.run(lambda: Receipt.objects.exists(), seconds=5)
+    assert Receipt.objects.exists()
+    assert sql("SELECT kind FROM outbox_attempt") == []
+    reaper.forgive([lost.me.id])
+    assert list(Worker.objects.values_list("id", flat=True)) == [worker.me.id]
