@@ -17,7 +17,6 @@ env = environ.Env()
 
 DEVELOPMENT = env.str("TANDEM_ENV", default="production") == "development"
 DEBUG = False
-TESTING = env.bool("TANDEM_TESTING", default=False)
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:

@@ -4,20 +4,26 @@ from collections import defaultdict
 from collections.abc import Collection
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Sum
 
 from fulfillment.models import Reservation, Shipment, StockItem
 from fulfillment.states import ReservationStatus
 from fulfillment.values import ShipmentLine, ShipmentView, StockLevel
 
+_LEVELS = """
+SELECT item.sku, item.warehouse_id, warehouse.country, item.on_hand, item.reserved
+FROM fulfillment_stockitem AS item JOIN fulfillment_warehouse AS warehouse ON warehouse.code = item.warehouse_id
+WHERE %(skus)s::text[] IS NULL OR item.sku = ANY(%(skus)s::text[])
+ORDER BY item.sku, item.warehouse_id
+"""
+
 
 def stock_levels(skus: Collection[str] | None = None) -> list[StockLevel]:
     """Return the levels of `skus`, or of everything, by SKU and warehouse. One SELECT."""
-    items = StockItem.objects.order_by("sku", "warehouse_id")
-    if skus is not None:
-        items = items.filter(sku__in=skus)
-    rows = items.values_list("sku", "warehouse_id", "warehouse__country", "on_hand", "reserved")
-    return [StockLevel(*row) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(_LEVELS, {"skus": None if skus is None else list(skus)})
+        return [StockLevel(*row) for row in cursor.fetchall()]
 
 
 def availability(skus: Collection[str]) -> dict[str, int]:

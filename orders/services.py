@@ -11,7 +11,8 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db.models import FilteredRelation, Q, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from moneyed import Money
 from uuid_utils.compat import uuid7
@@ -28,7 +29,7 @@ from orders.errors import (
     VersionConflict,
 )
 from orders.events import OrderCancelling, OrderPlaced, ReviewPassed, ReviewRefused
-from orders.models import Order, OrderLine, Product
+from orders.models import Order, OrderLine
 from orders.pricing import CatalogueItem, PricedLine, check_expected_total, is_currency, order_total
 from orders.requests import Address, PlaceOrder
 from orders.routes import Basket, choose_route
@@ -36,6 +37,7 @@ from orders.states import ORDER, FulfillmentStatus, OrderStatus, Route
 from outbox import audit
 from outbox.context import current
 from outbox.publishing import publish, require_unit_of_work
+from outbox.rows import insert
 from payments import facade as payments
 
 Clock = Callable[[], datetime]
@@ -107,15 +109,21 @@ def check_request(request: PlaceOrder) -> None:
         raise ValidationFailed(errors)
 
 
+_PRICES = """
+SELECT product.sku, product.name, price.amount, tax.rate, product.weight_grams, product.backorder
+FROM orders_product AS product
+JOIN orders_taxclass AS tax ON tax.code = product.tax_class_id
+LEFT JOIN orders_productprice AS price ON price.product_id = product.id AND price.currency = %(currency)s
+WHERE product.active AND product.sku = ANY(%(skus)s)
+"""
+
+
 def price(request: PlaceOrder) -> list[PricedLine]:
     """Price the lines from the catalogue, in one statement. Raises UnknownSku, ValidationFailed."""
     currency = request.currency
-    rows = (
-        Product.objects.filter(active=True, sku__in=[line.sku for line in request.lines])
-        .alias(price=FilteredRelation("prices", condition=Q(prices__currency=currency)))
-        .values_list("sku", "name", "price__amount", "tax_class__rate", "weight_grams", "backorder")
-    )
-    found = {row[0]: row for row in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_PRICES, {"currency": currency, "skus": [line.sku for line in request.lines]})
+        found = {row[0]: row for row in cursor.fetchall()}
     _check_known(request, found)
     return [
         PricedLine(CatalogueItem(sku, name, Money(amount, currency), tax_rate, weight_grams, backorder), line.quantity)
@@ -158,7 +166,7 @@ def _beyond_stock(priced: Sequence[PricedLine]) -> bool:
 
 def _create_order(customer_id: UUID, request: PlaceOrder, total: Money, route: Route, now: datetime) -> Order:
     backordered = route is Route.BACKORDER
-    return Order.objects.create(
+    order = Order(
         customer_id=customer_id,
         route=route,
         fulfillment_status=FulfillmentStatus.BACKORDERED if backordered else FulfillmentStatus.RESERVED,
@@ -172,10 +180,12 @@ def _create_order(customer_id: UUID, request: PlaceOrder, total: Money, route: R
         placed_at=now,
         updated_at=now,
     )
+    insert([order])
+    return order
 
 
 def _create_lines(order: Order, priced: Sequence[PricedLine]) -> list[OrderLine]:
-    return OrderLine.objects.bulk_create(
+    lines = [
         OrderLine(
             order=order,
             position=position,
@@ -188,7 +198,9 @@ def _create_lines(order: Order, priced: Sequence[PricedLine]) -> list[OrderLine]
             weight_grams=line.item.weight_grams,
         )
         for position, line in enumerate(priced, start=1)
-    )
+    ]
+    insert(lines)
+    return lines
 
 
 def _reserve(order: Order, lines: Sequence[OrderLine], address: Address) -> None:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from moneyed import Money
 from uuid_utils.compat import uuid7
 
+from outbox.rows import insert
 from payments.errors import PaymentNotFound
 from payments.money import exact, money
 from payments.states import CALLED, LIVE, OPERATION, PAYMENT, OperationKind, OperationStatus, PaymentStatus
@@ -82,13 +83,15 @@ class Payment(models.Model):
     @classmethod
     def intend(cls, *, payment_id: UUID, order_id: UUID, total: Money, payment_method: str) -> Self:
         """Insert the intention to take `total`; one statement."""
-        return cls.objects.create(
+        payment = cls(
             id=payment_id,
             order_id=order_id,
             amount=total.amount,
             currency=total.currency.code,
             payment_method=payment_method,
         )
+        insert([payment])
+        return payment
 
     # Mutators; the caller holds the row's lock
 

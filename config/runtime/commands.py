@@ -54,7 +54,7 @@ def bench(arguments: Sequence[str]) -> int:
     place = DataDirectory(call.data.path / "bench")
     place.make()
     with database(place.path, may_create_databases=True) as server:
-        environment = {**test_environment(call.data, server), "TANDEM_TESTING": "0"}
+        environment = {**test_environment(call.data, server), "DJANGO_SETTINGS_MODULE": "config.settings"}
         return run([PYTHON, "-m", "tests.bench", *call.arguments], environment)
 
 

@@ -80,14 +80,14 @@ def demo_environment(data: DataDirectory, database: Database) -> dict[str, str]:
 
 def check_environment() -> dict[str, str]:
     """Production's settings with a throw-away key: what `check` judges must not depend on anybody's machine."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("TANDEM_ENV", "TANDEM_TESTING")}
+    environment = {name: value for name, value in os.environ.items() if name != "TANDEM_ENV"}
     return {"SECRET_KEY": secrets.token_urlsafe(50), "DJANGO_SETTINGS_MODULE": "config.settings", **environment}
 
 
 def test_environment(data: DataDirectory, database: Database) -> dict[str, str]:
     """The environment of the tests: their own database, and nothing of the demo's."""
     environment = {"SECRET_KEY": secrets.token_urlsafe(50), **base_environment(data, database)}
-    return {**environment, "TANDEM_ENV": "development", "TANDEM_TESTING": "1"}
+    return {**environment, "TANDEM_ENV": "development", "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
 def base_environment(data: DataDirectory, database: Database) -> dict[str, str]:
