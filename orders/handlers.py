@@ -49,7 +49,7 @@ from payments.events import (
     StockReleased,
     events.ReviewPassed,
     events.ReviewRefused,
-    name="orders.follow",
+    name=process.FOLLOWER,
     batch=1,  # it locks orders, which requests lock, too
 )
 def follow(event: Event, message: Incoming) -> None:

@@ -41,6 +41,11 @@ def _move(order_id: UUID, status: OrderStatus, event: Event, clock: Clock, **cha
     return order
 
 
+def lock_order(order_id: UUID) -> None:
+    """Lock the order's row, which comes first in the order of locks."""
+    Order.objects.select_for_update(of=("self",)).filter(id=order_id).first()
+
+
 @require_unit_of_work
 def confirm_order(*, order_id: UUID, clock: Clock = timezone.now) -> Order:
     """The money is held and the stock allocated."""

@@ -20,6 +20,8 @@ from payments.events import PaymentActionRequired
 
 PROGRESS_CHANNEL = "order_progress"
 """Rung with an order's id whenever its progress may have changed."""
+FOLLOWER = "orders.follow"
+"""The consumer that brings the sagas their replies."""
 
 
 @require_unit_of_work
@@ -119,5 +121,5 @@ def observe_cancel_order(saga: Saga, change: engine.Change) -> None:
         engine.resume(PLACE_ORDER.name, saga.key)
 
 
-engine.register(PLACE_ORDER, observe_place_order)
-engine.register(CANCEL_ORDER, observe_cancel_order)
+engine.register(PLACE_ORDER, observe_place_order, follower=FOLLOWER, lock=lifecycle.lock_order)
+engine.register(CANCEL_ORDER, observe_cancel_order, follower=FOLLOWER, lock=lifecycle.lock_order)

@@ -18,7 +18,7 @@ from outbox.engine.failures import CRASHES_UNTIL_ISOLATED
 from outbox.errors import IllegalOperation, OutboxError
 from outbox.models import AuditEntry, Delivery, DeliveryState, Receipt
 from outbox.publishing import open_unit, require_unit_of_work, unit_of_work
-from outbox.sagas.engine import command_revived
+from outbox.sagas.attention import delivery_revived
 
 DISCARDED = "discarded"
 RETRY, DISCARD = "outbox.retry_dead_letter", "outbox.discard_dead_letter"
@@ -54,7 +54,7 @@ def retry_dead_letter(delivery_id: int, reason: str) -> None:
     Delivery.objects.filter(id=row.id).update(
         state=state, attempts=0, crashes=crashes, enqueued_at=Now(), died_at=None, due_at=None, waiting_for=""
     )
-    command_revived(row.message_id)
+    delivery_revived(row.message_id, row.consumer)
     open_unit().rings.add((doorbell.WORK, row.consumer))
     _note(RETRY, row, reason, {"state": state.value, "attempts": 0})
 

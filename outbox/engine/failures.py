@@ -20,7 +20,7 @@ from outbox.errors import InvalidPayload, UnknownContract
 from outbox.models import Attempt
 from outbox.outcomes import Permanent, Snooze, Throttled, Transient
 from outbox.retry import RetryPolicy
-from outbox.sagas.engine import command_died
+from outbox.sagas.attention import delivery_died
 
 CRASHES_UNTIL_ISOLATED = 2
 CRASHES_UNTIL_DEAD = 3
@@ -140,7 +140,7 @@ def record(
     _write_attempt(claimed, verdict, error, mark, owner, milliseconds)
     stats.count(claimed.consumer, "dead" if verdict.final else "failed")
     if verdict.final:
-        command_died(claimed.message_id, reason=str(error))
+        delivery_died(claimed.message_id, claimed.consumer, reason=str(error))
     return True
 
 

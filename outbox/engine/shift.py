@@ -19,7 +19,7 @@ from outbox.engine import queue, reaper
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
 from outbox.engine.transactional import run_batch, run_one
-from outbox.sagas.engine import expire_late_steps
+from outbox.sagas.attention import expire_late_steps
 
 SHIFT_SECONDS = 2.0
 LINGER_SECONDS = 25.0

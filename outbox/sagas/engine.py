@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.models.functions import Least, Now
 from structlog import get_logger
 from uuid_utils.compat import uuid7
@@ -16,9 +16,8 @@ from uuid_utils.compat import uuid7
 from outbox.consumers import Incoming
 from outbox.context import current, scope
 from outbox.contracts import Message, contract_named, contract_of, encode
-from outbox.models import Message as MessageRow
 from outbox.models import Saga, SagaStatus, SagaStep, StepStatus
-from outbox.publishing import require_unit_of_work, send, unit_of_work
+from outbox.publishing import require_unit_of_work, send
 from outbox.sagas.definition import Saga as Definition
 from outbox.sagas.registry import Change as Change
 from outbox.sagas.registry import definition_of as definition_of
@@ -29,7 +28,6 @@ from outbox.sagas.registry import register as register
 FINISHED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
 FORWARD = (SagaStatus.RUNNING, SagaStatus.FORWARD_STUCK)
 BACKWARD = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATION_STUCK)
-EXPIRED_AT_ONCE = 50
 UNDO_WITHIN = timedelta(hours=1)
 """How long a compensation may take when its step has no deadline of its own."""
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
@@ -174,14 +172,15 @@ def _step_failed(saga: Saga, event: Message, reply_id: UUID) -> None:
     failed = {"reply_id": reply_id, "finished_at": Now(), "detail": reason}
     if definition.past_pivot(saga.position):
         saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, **failed)
-        _stick(saga, SagaStatus.FORWARD_STUCK, code, reason)
+        stick(saga, SagaStatus.FORWARD_STUCK, code, reason)
         return
     saga.steps.filter(position=saga.position).update(status=StepStatus.FAILED, **failed)
     _tell(saga, Change("step_failed", step.name, code, reason))
-    _compensate(saga, code, reason, from_position=saga.position if step.undo_on_failure else saga.position - 1)
+    compensate(saga, code, reason, from_position=saga.position if step.undo_on_failure else saga.position - 1)
 
 
-def _compensate(saga: Saga, code: str, reason: str, *, from_position: int) -> None:
+def compensate(saga: Saga, code: str, reason: str, *, from_position: int) -> None:
+    """Turn a locked saga round and undo it from `from_position` down."""
     saga.status, saga.reason_code, saga.reason = SagaStatus.COMPENSATING, code, reason
     _tell(saga, Change("compensating", definition_of(saga).steps[saga.position].name, code, reason))
     _undo(saga, from_position)
@@ -214,7 +213,7 @@ def _cannot_undo(saga: Saga, event: Message, reply_id: UUID) -> None:
     saga.steps.filter(position=saga.position).update(
         status=StepStatus.NEEDS_ATTENTION, reply_id=reply_id, detail=reason
     )
-    _stick(saga, SagaStatus.COMPENSATION_STUCK, code, reason)
+    stick(saga, SagaStatus.COMPENSATION_STUCK, code, reason)
 
 
 def _finish(saga: Saga, status: SagaStatus, change: Change) -> None:
@@ -223,7 +222,8 @@ def _finish(saga: Saga, status: SagaStatus, change: Change) -> None:
     _tell(saga, change)
 
 
-def _stick(saga: Saga, status: SagaStatus, code: str, reason: str) -> None:
+def stick(saga: Saga, status: SagaStatus, code: str, reason: str) -> None:
+    """Stop a locked saga until a person has looked, or the awaited reply comes after all."""
     saga.status, saga.deadline_at, saga.updated_at = status, None, Now()
     if status == SagaStatus.FORWARD_STUCK:
         # While compensating, the reason is why it compensates: it is told to the customer in the end.
@@ -282,73 +282,3 @@ def shorten_deadline(definition_name: str, key: UUID, *, step: str, deadline: ti
     if saga.status == SagaStatus.RUNNING and definition_of(saga).steps[saga.position].name == step:
         saga.deadline_at = Least("deadline_at", Now() + deadline)
         saga.save(update_fields=["deadline_at"])
-
-
-def expire_late_steps() -> None:
-    """Deal with steps over their deadline, each saga in a unit of work of its own.
-
-    Before the pivot the saga compensates, the late step included; after it, and while compensating, a person is asked.
-    """
-    late = Saga.objects.filter(status__in=[SagaStatus.RUNNING, SagaStatus.COMPENSATING], deadline_at__lt=Now())
-    for saga_id in late.values_list("id", flat=True)[:EXPIRED_AT_ONCE]:
-        try:
-            with unit_of_work():
-                saga = late.select_for_update(skip_locked=True).filter(id=saga_id).first()
-                if saga is not None:
-                    _expire(saga)
-                    saga.save()
-        except OperationalError as error:
-            # Somebody else moves the same saga; the next look finds it again if it still is late.
-            log.info("expiry_postponed", saga_id=str(saga_id), error=str(error))
-
-
-def _expire(saga: Saga) -> None:
-    definition = definition_of(saga)
-    step = definition.steps[saga.position]
-    code, reason = "deadline_passed", f"{step.label}: no answer within the time allowed"
-    if saga.status == SagaStatus.COMPENSATING:
-        saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason)
-        _stick(saga, SagaStatus.COMPENSATION_STUCK, code, reason)
-    elif definition.past_pivot(saga.position) or step.pivot:
-        saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason)
-        _stick(saga, SagaStatus.FORWARD_STUCK, code, reason)
-    else:
-        saga.steps.filter(position=saga.position).update(status=StepStatus.FAILED, detail=reason, finished_at=Now())
-        _compensate(saga, code, reason, from_position=saga.position)
-
-
-def _saga_of(message_id: UUID) -> Saga | None:
-    """Return the locked saga that the command `message_id` works for."""
-    row = MessageRow.objects.filter(id=message_id, kind="command").values_list("headers", flat=True).first()
-    if not row or "saga" not in row:
-        return None
-    return Saga.objects.select_for_update().filter(id=row["saga"]).exclude(status__in=FINISHED).first()
-
-
-def command_died(message_id: UUID, *, reason: str) -> None:
-    """Show on its saga that a command became a dead letter and a person is needed. In the open unit of work."""
-    saga = _saga_of(message_id)
-    if saga is None or saga.status == SagaStatus.SUSPENDED:
-        return
-    stuck = SagaStatus.COMPENSATION_STUCK if saga.status in BACKWARD else SagaStatus.FORWARD_STUCK
-    saga.steps.filter(position=saga.position).update(status=StepStatus.NEEDS_ATTENTION, detail=reason[:500])
-    _stick(saga, stuck, "dead_letter", reason[:500])
-    saga.save()
-
-
-def command_revived(message_id: UUID) -> None:
-    """Show on its saga that a dead command is tried again, with the step's whole time. In the open unit of work."""
-    saga = _saga_of(message_id)
-    if saga is None or saga.status not in (SagaStatus.FORWARD_STUCK, SagaStatus.COMPENSATION_STUCK):
-        return
-    backward = saga.status == SagaStatus.COMPENSATION_STUCK
-    allowed = definition_of(saga).steps[saga.position].deadline
-    if backward:
-        saga.status, step, allowed = SagaStatus.COMPENSATING, StepStatus.COMPENSATING, allowed or UNDO_WITHIN
-    else:
-        saga.status, step = SagaStatus.RUNNING, StepStatus.RUNNING
-        saga.reason_code = saga.reason = ""
-    saga.deadline_at = Now() + allowed if allowed else None
-    saga.steps.filter(position=saga.position).update(status=step, detail="")
-    saga.updated_at = Now()
-    saga.save()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from outbox.errors import SagaError
 from outbox.models import Saga
@@ -20,27 +21,41 @@ class Change:
 
 
 Observer = Callable[[Saga, Change], None]
+Lock = Callable[[UUID], None]
+
+
+def lock_nothing(_key: UUID) -> None:
+    """The lock of an owner who has no row of its own."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A definition and who is told of its changes."""
+    """A definition, who is told of its changes, and who brings it its replies."""
 
     definition: Definition
     observer: Observer
+    follower: str
+    """The consumer that hands replies to `handle`."""
+    lock: Lock
+    """Locks, by the saga's key, what the observer changes: it comes before the saga in the order of locks."""
 
 
 _registry: dict[tuple[str, int], Registered] = {}
 
 
-def register(definition: Definition, observer: Observer) -> None:
+def register(definition: Definition, observer: Observer, *, follower: str = "", lock: Lock = lock_nothing) -> None:
     """Make a definition known, with its observer. Older versions stay registered while instances run on them."""
-    _registry[definition.name, definition.version] = Registered(definition, observer)
+    _registry[definition.name, definition.version] = Registered(definition, observer, follower, lock)
+
+
+def registered() -> list[Registered]:
+    """Return every definition with what was registered for it."""
+    return [entry for _, entry in sorted(_registry.items(), key=lambda item: item[0])]
 
 
 def definitions() -> list[Definition]:
     """Return every registered definition."""
-    return [entry.definition for _, entry in sorted(_registry.items())]
+    return [entry.definition for entry in registered()]
 
 
 def definition_of(saga: Saga) -> Definition:

@@ -126,7 +126,7 @@ class Diary:
 
 
 diary = Diary()
-engine.register(TRIP, diary.note)
+engine.register(TRIP, diary.note, follower="lab.follow_trip")
 
 
 @consumer(BookFlight, CancelFlight, GiveBackSeat, name="lab.airline")

@@ -6,11 +6,7 @@ money, parcels, stock and messages are where its end says.
 
 import pytest
 
-from fulfillment import facade as fulfillment
-from outbox.publishing import unit_of_work
-from tests.integration.fulfillment.goods import FakeCarrier
-from tests.integration.orders.world import World, at_random, go_wrong, in_order, preferring
-from tests.integration.payments.provider import Provider
+from tests.integration.orders.world import at_random, go_wrong, in_order, preferring
 from tests.shop import CUP, TEA
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M24", "M25")]
@@ -20,20 +16,6 @@ TWO_PARCELS = [(TEA, 2), (CUP, 1)]
 COURSE = 30
 """At least as many moments as an order of two parcels has."""
 SEEDS = [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 200))]
-
-
-@pytest.fixture
-def world(busy_shop, monkeypatch):
-    provider, carrier = Provider(), FakeCarrier()
-    monkeypatch.setattr("payments.handlers.payment_gateway", lambda: provider)
-    monkeypatch.setattr("fulfillment.handlers.configured_carrier", lambda: carrier)
-    with unit_of_work():
-        fulfillment.define_warehouse(code="BER", name="Berlin", country="DE")
-        fulfillment.set_stock(sku=CUP, warehouse="LIS", on_hand=0, reason="Test")
-        fulfillment.set_stock(sku=CUP, warehouse="BER", on_hand=1_000, reason="Test")
-    world = World(busy_shop, provider, carrier)
-    yield world
-    world.close()
 
 
 @pytest.mark.parametrize("lines", [ONE_PARCEL, TWO_PARCELS], ids=["one parcel", "two parcels"])

@@ -17,7 +17,8 @@ from outbox.errors import IllegalOperation, NoUnitOfWork
 from outbox.invariants import verify
 from outbox.models import Attempt, AuditEntry, ConsumerControl, Delivery, Message, Receipt, Saga
 from outbox.publishing import send, unit_of_work
-from outbox.sagas.engine import expire_late_steps, start
+from outbox.sagas.attention import expire_late_steps
+from outbox.sagas.engine import start
 from tests.integration.outbox.dead import make_dead
 from tests.integration.outbox.saga import ONE_STEP, told_of_saga
 from tests.lab import handlers

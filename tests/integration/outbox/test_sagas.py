@@ -1,15 +1,18 @@
 """Sagas: what goes well goes on, what fails is undone in reverse, what cannot be undone is shown to a person."""
 
 from datetime import timedelta
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError
 
+from outbox import operations
 from outbox.errors import NoUnitOfWork
 from outbox.models import Delivery, Saga, SagaStep
+from outbox.outcomes import Permanent
 from outbox.publishing import unit_of_work
-from outbox.sagas import engine
+from outbox.sagas import attention, engine, registry
 from tests.integration.outbox.asking import effects, sql, tell
 from tests.lab.trip import (
     TRIP,
@@ -201,10 +204,10 @@ def test_only_a_suspended_saga_is_closed_or_resumed(drain):
 def test_before_the_pivot_a_missed_deadline_undoes_the_late_step_too(drain, invariants_hold):
     trip = begin()
     drain()
-    engine.expire_late_steps()
+    attention.expire_late_steps()
     assert saga(trip).status == "running", "there is time left"
     hurry(trip)
-    engine.expire_late_steps()
+    attention.expire_late_steps()
     drain()
     late = saga(trip)
     assert (late.status, late.reason_code) == ("compensating", "deadline_passed")
@@ -217,7 +220,7 @@ def test_behind_the_pivot_a_missed_deadline_asks_for_a_person_and_a_late_answer_
     trip = begin()
     under_way(drain, trip)
     hurry(trip)
-    engine.expire_late_steps()
+    attention.expire_late_steps()
     assert (saga(trip).status, steps(trip)[3]) == ("forward_stuck", ("land", "needs_attention"))
     assert effects() == ["BookFlight"], "nothing is undone"
     way_to(drain, trip, Landed(trip_id=trip, last=True))
@@ -241,7 +244,7 @@ def test_a_compensation_without_an_answer_is_handed_to_a_person_and_keeps_the_re
     drain()
     way_to(drain, trip, refused(trip))
     hurry(trip)
-    engine.expire_late_steps()
+    attention.expire_late_steps()
     assert (saga(trip).status, steps(trip)[1]) == ("compensation_stuck", ("book", "needs_attention"))
     way_to(drain, trip, FlightCancelled(trip_id=trip), SeatGivenBack(trip_id=trip))
     undone = saga(trip)
@@ -253,10 +256,67 @@ def test_a_missed_deadline_is_dealt_with_once(drain):
     trip = begin()
     drain()
     hurry(trip)
-    engine.expire_late_steps()
-    engine.expire_late_steps()
+    attention.expire_late_steps()
+    attention.expire_late_steps()
     drain()
     assert effects() == ["BookFlight", "CancelFlight"]
+
+
+@pytest.mark.requirement("M16", "M25")
+def test_one_saga_that_cannot_be_turned_round_keeps_no_other_from_it(drain, monkeypatch):
+    broken, sound = begin(), begin()
+    drain()
+    hurry(broken)
+    hurry(sound)
+
+    def refuse(row: Saga, change: registry.Change) -> None:
+        if row.key == broken:
+            raise ValueError("no way from here")
+
+    monkeypatch.setitem(
+        registry._registry, (TRIP.name, 1), registry.Registered(TRIP, refuse, "", registry.lock_nothing)
+    )
+    attention.expire_late_steps()
+    assert (saga(broken).status, saga(sound).status) == ("running", "compensating")
+    ((waits,),) = sql("SELECT deadline_at > now() FROM outbox_saga WHERE key = %s", broken)
+    assert waits, "it is looked at again later, not in each round"
+
+
+@pytest.mark.requirement("M16")
+def test_a_late_saga_of_another_release_is_left_to_workers_that_know_it(drain):
+    trip = begin()
+    drain()
+    hurry(trip)
+    sql("UPDATE outbox_saga SET version = 2 WHERE key = %s", trip)
+    attention.expire_late_steps()
+    assert saga(trip).status == "running"
+
+
+@pytest.mark.requirement("M25")
+def test_a_reply_that_could_not_be_taken_shows_on_its_saga_and_goes_on_when_it_is_revived(drain, monkeypatch):
+    trip = begin()
+    drain()
+    monkeypatch.setattr(engine, "handle", mock.Mock(side_effect=Permanent("the books are closed")))
+    way_to(drain, trip, Booked(trip_id=trip))
+    stuck = saga(trip)
+    assert (stuck.status, stuck.reason_code, stuck.reason) == ("forward_stuck", "dead_letter", "the books are closed")
+    assert steps(trip)[1] == ("book", "needs_attention")
+    monkeypatch.undo()
+    with unit_of_work():
+        operations.retry_dead_letter(Delivery.objects.get().id, "The books are open again")
+    assert saga(trip).status == "running"
+    drain()
+    assert (saga(trip).position, steps(trip)[1]) == (2, ("book", "done"))
+
+
+def test_what_dies_of_an_earlier_step_stops_nothing(drain):
+    trip = begin("permanent")
+    drain(until=lambda: saga(trip).status == "forward_stuck")
+    dead = Delivery.objects.get()
+    way_to(lambda: drain(until=lambda: saga(trip).position == 2), trip, Booked(trip_id=trip))
+    with unit_of_work():
+        attention.delivery_died(dead.message_id, dead.consumer, reason="once more")
+    assert (saga(trip).status, saga(trip).position) == ("running", 2)
 
 
 @pytest.mark.requirement("M13", "M25")
@@ -273,7 +333,7 @@ def test_a_dead_command_shows_on_its_saga_and_goes_on_when_it_is_revived(drain, 
     )
     assert steps(trip)[1] == ("book", "needs_attention")
     with unit_of_work():
-        engine.command_revived(dead.message_id)
+        attention.delivery_revived(dead.message_id, dead.consumer)
     alive = saga(trip)
     assert (alive.status, alive.reason_code, steps(trip)[1]) == ("running", "", ("book", "running"))
     assert alive.deadline_at is not None
