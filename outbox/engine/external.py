@@ -8,7 +8,7 @@ import contextvars
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from structlog import get_logger
@@ -26,6 +26,9 @@ from outbox.publishing import unit_of_work
 
 MAX_IN_FLIGHT = 32
 """Threads per worker process, over all destinations."""
+
+_NOT_TOLD = ("throttled", "snoozed", "contended", "parked")
+"""Kinds of failure after which the handler has nothing to note: nothing was done outside, nor will it be given up."""
 
 log = get_logger("outbox.external")
 
@@ -174,7 +177,7 @@ class Caller:
             self._record(call, call.future.result())
         else:
             self._judge_destination(call, error)
-            self._fail(call, error if isinstance(error, Exception) else Transient(repr(error), unknown=True))
+            self._fail(call, error if isinstance(error, Exception) else Transient(repr(error), unknown=True), sent=True)
 
     def _judge_destination(self, call: Call, error: BaseException) -> None:
         """Tell the breaker: only failures that say something about the destination count."""
@@ -202,9 +205,16 @@ class Caller:
             return
         note_done(call.claimed, milliseconds_since(call.started))
 
-    def _fail(self, call: Call, error: Exception) -> None:
-        """Record the failed attempt, and let the handler note what it means, in one transaction."""
+    def _fail(self, call: Call, error: Exception, *, sent: bool = False) -> None:
+        """Record the failed attempt, and let the handler note what it means, in one transaction.
+
+        `sent` tells that it is the call itself that failed: a probe that shows that the outage lasts costs its message
+        no attempt, else the few messages of a quiet hour would be given up before a long outage ends.
+        """
         verdict = failures.judge(error, call.claimed.attempts + 1, failures.policy_of(call.consumer))
+        if sent and call.probe and verdict.kind in ("transient", "unknown"):
+            wait = failures.policy_of(call.consumer).delay(call.claimed.attempts + 1)
+            verdict = replace(verdict, state="scheduled", delay=wait, counts=False)
         try:
             self._record_failure(call, error, verdict, tell_handler=True)
         except Exception as second:
@@ -219,7 +229,7 @@ class Caller:
             if not queue.still_holds(claimed, self._me.id):
                 log.warning("lease_lost", consumer=call.consumer.name, message_id=str(claimed.message_id))
                 return
-            if tell_handler and verdict.counts and call.consumer.failed is not None:
+            if tell_handler and verdict.kind not in _NOT_TOLD and call.consumer.failed is not None:
                 unknown = verdict.kind == "unknown" or (
                     verdict.kind == "transient" and not isinstance(error, Transient)
                 )

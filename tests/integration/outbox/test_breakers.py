@@ -198,3 +198,24 @@ def test_answers_that_say_nothing_about_the_destinations_health_do_not_count(dra
     ask(*(call(number, behaviour) for number in range(8)))
     drain()
     assert (row().state, row().failures) == ("closed", 0)
+
+
+@pytest.mark.parametrize("behaviour", ["transient", "unknown"])
+def test_a_probe_that_finds_the_outage_lasting_costs_its_message_no_attempt(drain, destination, behaviour):
+    ask(call(1, behaviour))
+    sql("UPDATE outbox_delivery SET attempts = 2")
+    fail(5)
+    let_the_wait_be_over()
+    drain(until=lambda: states() == ["scheduled"])
+    assert (handlers.calls[1], row().state) == (1, "open")
+    assert list(Delivery.objects.values_list("attempts", flat=True)) == [2], "the third would have been its last"
+    assert effects() == [f"failed 3 unknown={behaviour == 'unknown'} final=False"], "the handler knows of the call"
+
+
+def test_a_probe_whose_answer_cannot_be_recorded_costs_an_attempt_as_any_call_does(drain, destination):
+    ask(call(1, "record_fails"))
+    sql("UPDATE outbox_delivery SET attempts = 2")
+    fail(5)
+    let_the_wait_be_over()
+    drain(until=lambda: states() == ["dead"])
+    assert row().state == "closed"
