@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.waiting.hub import Hub
-from config.waiting.inner import Answer, Application, Receive, Scope, Send, ask, ask_again, reply
+from config.waiting.inner import Answer, Application, Header, Receive, Scope, Send, ask, ask_again, reply
+from config.waiting.intake import BodyTooSlow, CallerLeft, plain_headers, taken_in
 
 LONGEST_WAIT_SECONDS = 30
 MOST_WAITERS = 500
@@ -56,6 +57,14 @@ class Waiting:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        scope = plain_headers(scope)
+        try:
+            receive = await taken_in(receive)
+        except CallerLeft:
+            return
+        except BodyTooSlow:
+            await reply(send, Answer(408, [(b"connection", b"close")], b""))
+            return
         progress = _PROGRESS.match(scope["path"]) if scope["method"] == "GET" else None
         if progress and "text/event-stream" in header(scope, b"accept"):
             await self._stream(scope, receive, send, progress.group("id"))
@@ -78,12 +87,8 @@ class Waiting:
             return
         path, order_id, settled = target
         latest = await self._until(scope, path, order_id, settled, seconds)
-        if latest is None or latest.status != 200:
-            latest = first
-        kept = first.without(b"etag", b"content-length")
-        etag = [(b"etag", value)] if (value := latest.header(b"etag")) else []
         applied = (b"preference-applied", f"wait={seconds}".encode())
-        await reply(send, Answer(first.status, [*kept, *etag, applied], latest.body))
+        await reply(send, waited(first, latest, applied))
 
     def _target(self, scope: Scope, first: Answer) -> tuple[str, str, Settled] | None:
         """Return what to look at until it is settled; None when there is nothing to wait for."""
@@ -99,8 +104,7 @@ class Waiting:
         assert found is not None
         return scope["path"], order_uuid(found.group("id")), lambda now: now.header(b"etag") != first.header(b"etag")
 
-    async def _until(self, scope: Scope, path: str, order_id: str, settled: Settled, seconds: float) -> Answer | None:
-        latest: Answer | None = None
+    async def _until(self, scope: Scope, path: str, order_id: str, settled: Settled, seconds: float) -> Answer:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         with self._hub.waiter(order_id) as bell:
@@ -111,7 +115,8 @@ class Waiting:
                 if latest.status != 200 or settled(latest) or left <= 0:
                     return latest
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), min(left, LOST_RING_SECONDS))
+                    async with asyncio.timeout(min(left, LOST_RING_SECONDS)):
+                        await bell.wait()
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, digits: str) -> None:
         """Send the progress whenever it changes, until it is final or the caller leaves."""
@@ -126,7 +131,7 @@ class Waiting:
         try:
             await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._streams[caller] -= 1
+            self._streams -= Counter([caller])
             for task in (telling, leaving):
                 task.cancel()
             await asyncio.gather(telling, leaving, return_exceptions=True)
@@ -152,20 +157,23 @@ class Waiting:
         """Yield the progress at first and after each ring, None for a heartbeat; end when it is final."""
         answer = first
         with self._hub.waiter(order_uuid(digits)) as bell:
+            bell.set()  # it may have moved between the first question and this moment
             while True:
                 yield answer
                 if answer.status != 200 or is_final(answer):
                     return
-                while not await rung(bell):
-                    yield None
+                if not await rung(bell):
+                    yield None  # and look again: rings may get lost
                 bell.clear()
                 answer = await ask_again(self._site, scope, scope["path"])
 
 
 async def rung(bell: asyncio.Event) -> bool:
     """Wait for the bell for one heartbeat; tell whether it rang."""
+    # Not asyncio.wait_for: when it rings just as the stream is cancelled, that loses the cancellation (Python 3.11).
     try:
-        await asyncio.wait_for(bell.wait(), HEARTBEAT_SECONDS)
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            await bell.wait()
     except TimeoutError:
         return False
     return True
@@ -179,6 +187,20 @@ async def _gone(receive: Receive) -> None:
 def _body(answer: Answer) -> dict[str, Any]:
     decoded: dict[str, Any] = json.loads(answer.body)
     return decoded
+
+
+def waited(first: Answer, latest: Answer, applied: Header) -> Answer:
+    """Return the answer to a request that has waited: its first one, in which what was waited for is up to date.
+
+    A 304 stays one until there is something new to send.
+    """
+    if latest.status != 200:
+        return Answer(first.status, [*first.headers, applied], first.body)
+    if first.status == 304:
+        news = first if latest.header(b"etag") == first.header(b"etag") else latest
+        return Answer(news.status, [*news.headers, applied], news.body)
+    etag = [(b"etag", value)] if (value := latest.header(b"etag")) else []
+    return Answer(first.status, [*first.without(b"etag"), *etag, applied], latest.body)
 
 
 def has_first_outcome(answer: Answer) -> bool:

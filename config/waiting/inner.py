@@ -64,7 +64,9 @@ async def ask_again(site: Application, scope: Scope, path: str) -> Answer:
 
 
 async def reply(send: Send, answer: Answer) -> None:
-    """Send a whole answer."""
-    headers = [*answer.without(b"content-length"), (b"content-length", str(len(answer.body)).encode())]
+    """Send a whole answer. A 304 has no body, and says nothing of its length."""
+    headers = answer.without(b"content-length")
+    if answer.status != 304:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
