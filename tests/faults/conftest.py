@@ -61,7 +61,7 @@ class RunningCluster:
 @pytest.fixture
 def cluster(transactional_db: None, tmp_path: Path) -> Iterator[RunningCluster]:
     """Two workers at work."""
-    yield from _running(tmp_path, {})
+    yield from run_cluster(tmp_path, {})
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def cluster_with(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..
     started = []
 
     def start(**environment: str) -> RunningCluster:
-        generator = _running(tmp_path, environment)
+        generator = run_cluster(tmp_path, environment)
         started.append(generator)
         return next(generator)
 
@@ -79,7 +79,8 @@ def cluster_with(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..
         next(generator, None)
 
 
-def _running(home: Path, extra: dict[str, str]) -> Iterator[RunningCluster]:
+def run_cluster(home: Path, extra: dict[str, str], *, web_port: int | None = None) -> Iterator[RunningCluster]:
+    """Run two workers, and the web server where a port is given for it, on the database that Django is connected to."""
     run = home / "run"
     run.mkdir()
     environment = {
@@ -92,6 +93,10 @@ def _running(home: Path, extra: dict[str, str]) -> Iterator[RunningCluster]:
         **extra,
     }
     programs = [{"name": "cluster", "command": [sys.executable, "manage.py", "qcluster"], "environment": environment}]
+    if web_port:
+        web = [sys.executable, "-m", "gunicorn", "--config", "python:config.runtime.gunicorn"]
+        web += ["--bind", f"127.0.0.1:{web_port}", "config.asgi:application"]
+        programs.append({"name": "web", "command": web, "environment": environment})
     with subprocess.Popen(
         [sys.executable, "-m", "tests.runtime.supervised", str(home), json.dumps(programs)],
         stdout=subprocess.DEVNULL,

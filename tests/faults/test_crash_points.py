@@ -45,7 +45,7 @@ class Zygote:
         self._process.stdin.write(json.dumps({"crash_at": crash_at, "trace": str(self._trace)}) + "\n")
         self._process.stdin.flush()
         ended = json.loads(self._process.stdout.readline())
-        assert ended["killed"] or ended["code"] == 0, f"{ended} after {self._trace.read_text()}"
+        assert ended["killed"] or ended["code"] == 0, f"{ended} after {self._trace.read_text().splitlines()[-5:]}"
         eventually(lambda: not _others())
         return ended["killed"], self._trace.read_text().splitlines()
 
