@@ -147,27 +147,31 @@ def run_shift(stopping: Callable[[], bool] = never, seconds: float = SHIFT_SECON
     """Work for one shift, in this process. Survives the loss of the database."""
     global _shift
     try:
-        if _shift is None or not _shift.me.alive:
+        if _shift is not None and not _shift.me.alive:
+            _give_up()
+        if _shift is None:
             _shift = Shift()
             reaper.forgive(_abandoned)
         _shift.run(stopping, seconds)
     except (DatabaseError, InterfaceError, psycopg.Error, OSError) as error:
         # Nothing is lost: what was not committed was not done. The next shift connects anew.
         log.warning("shift_interrupted", error=f"{type(error).__name__}: {error}"[:300])
-        _start_afresh()
+        _give_up()
+        time.sleep(PAUSE_AFTER_ERROR_SECONDS)
     except Exception:
         log.exception("shift_failed")
-        _start_afresh()
+        _give_up()
+        time.sleep(PAUSE_AFTER_ERROR_SECONDS)
 
 
-def _start_afresh() -> None:
+def _give_up() -> None:
+    """Drop what this process holds, connections included; the next shift begins with new ones."""
     global _shift
     if _shift is not None:
         _shift.abandon()
         _abandoned.append(_shift.me.id)
     _shift = None
     connection.close()
-    time.sleep(PAUSE_AFTER_ERROR_SECONDS)
 
 
 def sign_out() -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from outbox import doorbell
-from outbox.engine import queue, reaper
+from outbox.engine import queue, reaper, shift
 from outbox.engine.identity import listen_parameters
 from outbox.engine.shift import Shift, never
 from outbox.models import Delivery, Receipt, Worker
@@ -194,3 +194,15 @@ def test_a_worker_that_lost_only_its_connection_is_not_taken_for_dead(worker):
     assert sql("SELECT kind FROM outbox_attempt") == []
     reaper.forgive([lost.me.id])
     assert list(Worker.objects.values_list("id", flat=True)) == [worker.me.id]
+
+
+def test_a_worker_whose_own_connection_broke_between_shifts_signs_in_anew_and_leaves_no_row_behind(transactional_db):
+    shift.run_shift(seconds=0.01)
+    first = Worker.objects.get()
+    shift._shift.me.close()
+    shift.run_shift(seconds=0.01)
+    try:
+        assert Worker.objects.get().id != first.id
+    finally:
+        shift.sign_out()
+        shift._shift = None
