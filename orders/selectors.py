@@ -8,9 +8,9 @@ from uuid import UUID
 from fulfillment import facade as fulfillment
 from orders.models import Order
 from orders.representations import Progress, ProgressState, ProgressStep, StepState, TimelineEntry
-from orders.sagas import PLACE_ORDER
+from orders.sagas import CANCEL_ORDER, PLACE_ORDER
 from orders.states import ORDER, OrderStatus
-from outbox.models import Saga, Transition
+from outbox.models import Saga, SagaStatus, Transition
 from outbox.sagas.progress import Progress as SagaProgress
 from outbox.sagas.progress import progress_of_many
 from payments import facade as payments
@@ -54,19 +54,27 @@ def first_progress(order: Order) -> Progress:
 def progress_of_orders(orders: Sequence[Order]) -> dict[UUID, Progress]:
     """Return the progress of each order; the number of statements does not depend on how many there are."""
     ids = [order.id for order in orders]
-    sagas = Saga.objects.filter(definition=PLACE_ORDER.name, key__in=ids)
-    found = {saga.key: saga for saga in sagas}
-    shaped = progress_of_many(list(found.values()))
-    return {order.id: _progress(order, shaped[found[order.id].id]) for order in orders}
+    rows = list(Saga.objects.filter(definition__in=[PLACE_ORDER.name, CANCEL_ORDER.name], key__in=ids))
+    shaped = progress_of_many(rows)
+    placing = {row.key: row for row in rows if row.definition == PLACE_ORDER.name}
+    undoing = {row.key: shaped[row.id] for row in rows if row.definition == CANCEL_ORDER.name}
+    resting = {key for key, row in placing.items() if row.status == SagaStatus.SUSPENDED and key in undoing}
+    own = {key: shaped[row.id] for key, row in placing.items()}
+    return {
+        order.id: _progress(order, own[order.id], (undoing if order.id in resting else own)[order.id])
+        for order in orders
+    }
 
 
-def _progress(order: Order, saga: SagaProgress) -> Progress:
+def _progress(order: Order, saga: SagaProgress, under_way: SagaProgress) -> Progress:
+    """Return the steps of `saga`, and what `under_way` waits for: the cancellation while the order's own saga rests."""
     final = _FINAL.get(order.status)
+    state = under_way.state if under_way.state == "needs_attention" else saga.state
     return Progress(
-        state=final or cast("ProgressState", saga.state),
+        state=final or cast("ProgressState", state),
         percent=100 if final else saga.percent,
-        awaiting=None if final else saga.awaiting,
-        next_attempt_at=None if final else saga.next_attempt_at,
+        awaiting=None if final else under_way.awaiting,
+        next_attempt_at=None if final else under_way.next_attempt_at,
         steps=[
             ProgressStep(
                 name=step.name,

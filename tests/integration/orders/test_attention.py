@@ -7,6 +7,7 @@ from orders.models import Order
 from outbox.models import Saga
 from outbox.outcomes import Permanent
 from outbox.sagas import attention
+from tests.integration.orders.world import in_order
 from tests.integration.outbox.asking import sql
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -19,12 +20,22 @@ def test_an_order_that_cannot_follow_its_payment_says_that_it_needs_attention(bu
 
     world.place()
     monkeypatch.setattr(process, "follow", fail)
-    world.run(lambda names: names[0])
+    world.run(in_order)
     progress = busy_shop.get(f"orders/ord_{world.order_id.hex}/progress").json()
     assert progress["state"] == "needs_attention"
     assert (
         next(step for step in progress["steps"] if step["name"] == "authorise_payment")["status"] == "needs_attention"
     )
+
+
+@pytest.mark.requirement("M25")
+def test_a_cancellation_that_cannot_go_on_says_so(busy_shop, world):
+    world.place()
+    world.provider.fail("cancel", Permanent("the provider knows no such payment"))
+    world.run(in_order, cancel_when=lambda count: world.order.payment_status == "authorised")
+    progress = busy_shop.get(f"orders/ord_{world.order_id.hex}/progress").json()
+    assert (progress["state"], progress["awaiting"]) == ("needs_attention", "release of the money")
+    assert world.order.status == "cancelling"
 
 
 @pytest.mark.requirement("M16")
