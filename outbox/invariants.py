@@ -101,7 +101,9 @@ invariant(
     sql=r"""
     SELECT m.id FROM outbox_message m,
         LATERAL regexp_matches(
-            regexp_replace(m.payload::text, '[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}', '', 'g'),
+            regexp_replace(
+                m.payload::text,
+                '[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z]{2,6}_(?=[0-9]*[A-Za-z])[0-9A-Za-z]{8,}', '', 'g'),
             '(?:^|[^0-9.])([3-6][0-9]{12,18})(?:[^0-9]|$)', 'g') AS found (digits),
         LATERAL (
             SELECT sum(CASE WHEN place % 2 = 1 THEN d ELSE (d * 2) / 10 + (d * 2) % 10 END) AS luhn

@@ -226,6 +226,7 @@ def test_what_waits_for_an_open_breaker_is_not_overdue(placed):
         '{"a": 4242424242424243}',
         '{"a": "12.4242424242424242"}',
         '{"a": "424242424242"}',
+        '{"label_id": "lbl_53213011367781894b8484c0"}',
     ],
 )
 def test_ids_amounts_and_other_numbers_are_no_card_numbers(db, payload):
