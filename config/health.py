@@ -72,9 +72,7 @@ class QueueCollector:
             for state in ("ready", "scheduled", "leased", "dead", "parked"):
                 depth.add_metric([row.consumer, state], getattr(row, state))
             age.add_metric([row.consumer], row.oldest_seconds)
-        breaker = GaugeMetricFamily(
-            "tandem_breaker_state", "0 closed, 1 half open, 2 open", labels=["destination"]
-        )
+        breaker = GaugeMetricFamily("tandem_breaker_state", "0 closed, 1 half open, 2 open", labels=["destination"])
         for view in stats.breakers():
             breaker.add_metric([view.destination], {"closed": 0, "half_open": 1, "open": 2}[view.state])
         workers = GaugeMetricFamily("tandem_workers", "Worker processes signed in", value=len(stats.workers()))

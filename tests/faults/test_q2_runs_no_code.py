@@ -46,7 +46,7 @@ def test_a_forged_pickle_is_refused_even_with_the_right_key(tmp_path):
     "task",
     [
         b'{"id": "1", "name": "x", "func": "os.system", "started": "2026-01-01T00:00:00+00:00"}',
-        b'{"id": "1", "name": "x", "func": "outbox.q2.work_a_shift", "args": [1], "started": "2026-01-01T00:00:00+00:00"}',
+        b'{"id": "1", "name": "x", "func": "outbox.q2.work_a_shift", "args": [1], "started": "2026-01-01T00:00:00Z"}',
         b'{"id": "1", "name": "x", "func": "outbox.q2.work_a_shift"}',
         b"[]",
         b"not json",
