@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -45,6 +46,7 @@ class Crowd:
 
     def __init__(self, system: System, count: int, clients: int, seed: int) -> None:
         self.system = system
+        self._name = f"crowd-{uuid4()}"
         self.placed: dict[str, int] = {}
         self.refused: list[httpx.Response] = []
         self._random = random.Random(seed)
@@ -76,7 +78,7 @@ class Crowd:
 
     def _place(self, customer: httpx.Client, number: int, chosen: dict[str, int], patience: float) -> None:
         card = "pm_card_chargeDeclined" if number % 10 == 0 else "pm_card_visa"
-        key = {"Idempotency-Key": f"crowd-{number}"}
+        key = {"Idempotency-Key": f"{self._name}-{number}"}
         body = basket(chosen, card, reference=f"crowd-{number}")
         answer = persistently(lambda: customer.post("/api/v1/orders", json=body, headers=key))
         if answer.status_code != 201:
