@@ -96,13 +96,16 @@ DATABASES["default"].update(
 )
 DATABASE_LISTEN_URL = env.str("DATABASE_LISTEN_URL", default="")
 POOLED = bool(DATABASE_LISTEN_URL)  # behind a pooler in transaction mode: no session settings, no prepared statements
+NETWORK_LIMITS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A dead database is noticed within 30 s, whatever it does: limits to connecting, silence and unacknowledged data."""
 DATABASES["default"].setdefault("OPTIONS", {}).update(
-    # A dead peer is noticed within 30 s whatever the server does: connect, keep-alive and unacknowledged-data limits.
-    connect_timeout=5,
-    keepalives_idle=10,
-    keepalives_interval=5,
-    keepalives_count=3,
-    tcp_user_timeout=20_000,
+    **NETWORK_LIMITS,
     application_name="tandem",
     server_side_binding=True,
     prepare_threshold=None if POOLED else 3,

@@ -36,7 +36,7 @@ log = get_logger("outbox.worker")
 def listen_parameters() -> dict[str, Any]:
     """Return how to connect directly, past any pooler."""
     if settings.DATABASE_LISTEN_URL:
-        return {"conninfo": settings.DATABASE_LISTEN_URL}
+        return {"conninfo": settings.DATABASE_LISTEN_URL, **settings.NETWORK_LIMITS}
     parameters = connection.get_connection_params()
     for name in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(name, None)
