@@ -20,7 +20,7 @@ const mark = (node) => {
 function syncAttributes(old, fresh) {
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && !["open", "data-changed", "class"].includes(name)) old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !["open", "data-changed"].includes(name)) old.removeAttribute(name);
   }
 }
 

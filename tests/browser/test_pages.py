@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from orders.models import Order
-from outbox.models import Breaker
+from outbox.models import Breaker, SagaStep
 from tests.shop import order_of
 
 pytestmark = [pytest.mark.requirement("M45"), pytest.mark.django_db(transaction=True)]
@@ -123,7 +123,8 @@ def test_a_viewer_finds_the_button_off_with_the_reason_beside_it(desk, busy_shop
     page = desk(role="viewer").open(f"/staff/orders/{order['id']}/")
     button = page.get_by_role("button", name="Cancel order")
     expect(button).to_have_attribute("aria-disabled", "true")
-    expect(button).to_have_accessible_description("Your account may look but not change. Ask an operator.")
+    words = "Your account may look but not change. Ask a colleague who may cancel orders."
+    expect(button).to_have_accessible_description(words)
 
 
 def test_open_details_stay_open_while_the_page_refreshes(desk, busy_shop):
@@ -135,6 +136,18 @@ def test_open_details_stay_open_while_the_page_refreshes(desk, busy_shop):
     Order.objects.update(status="on_hold", reason="Held for a check")
     expect(page.locator(".pill", has_text="On hold")).to_be_visible(timeout=15_000)
     assert details.evaluate("element => element.open")
+
+
+def test_a_step_that_changes_how_it_went_says_so_where_people_can_see_it(desk, busy_shop):
+    order = busy_shop.placed()
+    step = SagaStep.objects.get(name="reserve_stock")
+    page = desk().open(f"/staff/orders/{order['id']}/")
+    line = page.locator(".steps li").first
+    expect(line.locator(".unseen")).to_have_text("Done at ")
+    SagaStep.objects.filter(pk=step.pk).update(status="compensated")
+    expect(line).to_contain_text("Undone", timeout=15_000)
+    expect(line.get_by_text("Undone")).to_be_visible()
+    expect(line.locator(".unseen")).to_have_count(0)
 
 
 def test_the_theme_can_be_switched_and_is_remembered(desk):
