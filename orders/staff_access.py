@@ -42,4 +42,4 @@ def why_not(user: AbstractBaseUser | AnonymousUser, permission: str) -> str:
     """Return why `user` may not do what `permission` guards; an empty string when they may."""
     if isinstance(user, User) and user.has_perm(permission):
         return ""
-    return "Your account may look but not change. Ask an operator."
+    return "Your account may look but not change. Ask a colleague who may cancel orders."

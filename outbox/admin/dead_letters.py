@@ -25,7 +25,7 @@ BULK_LIMIT = 500
 """Dead letters that one request may work on; more is the command line's work."""
 GROUPS_SHOWN = 12
 LIST = "admin:outbox_deadletter_changelist"
-MAY_NOT = "Your account may look but not change. Ask an operator."
+MAY_NOT = "Your account may look but not change. Ask a colleague who may retry and discard."
 
 
 @dataclass(frozen=True)
