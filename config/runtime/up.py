@@ -1,6 +1,7 @@
 """`./tandem up`: everything a demo installation needs, in the foreground, until it is told to stop."""
 
 import argparse
+import errno
 import fcntl
 import os
 import shutil
@@ -14,7 +15,7 @@ from config.runtime.environment import choose_sandboxes, demo_environment, multi
 from config.runtime.errors import AlreadyRunning, StartupError
 from config.runtime.files import DataDirectory, read_json, write_json
 from config.runtime.foreground import PYTHON, run
-from config.runtime.ports import is_free
+from config.runtime.ports import obstacle
 from config.runtime.postgres import Database, Server, database
 from config.runtime.processes import ProcessList, end_leftovers
 from config.runtime.programs import programs
@@ -52,14 +53,13 @@ def socket_address(host: str, port: int) -> str:
 def up(arguments: Sequence[str]) -> int:
     """Set up, run until a signal, stop everything. Raises StartupError when it cannot."""
     options = parse(arguments)
+    if not options.data.lock.exists():
+        require_port(options)  # a mistake leaves no directory behind
     options.data.make()
-    with only_one(options):
+    with only_one(options):  # before the port, which the other Tandem holds: its directory is the better hint
+        require_port(options)
         if options.fresh:
             forget(options.data)
-        if not is_free(options.port, options.host):
-            raise StartupError(
-                f"Port {options.port} on {options.host} is taken by another program. Choose one with --port."
-            )
         empty(options.data)
         say("starting the database")
         with database(options.data.path) as server:
@@ -81,6 +81,19 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error("--workers must be between 0 and 64")
     host = os.environ.get("HOST") or "127.0.0.1"
     return Options(DataDirectory.named(given.data), host, given.port, given.workers, given.fresh)
+
+
+def require_port(options: Options) -> None:
+    """Raises StartupError, with the reason, when the web server could not listen where it is asked to."""
+    error = obstacle(options.port, options.host)
+    if error is None:
+        return
+    place = f"Port {options.port} on {options.host}"
+    if error.errno == errno.EADDRINUSE:
+        raise StartupError(f"{place} is taken by another program. Choose one with --port.") from error
+    if error.errno == errno.EACCES:
+        raise StartupError(f"{place} is not open to this user. Choose one from 1024 on with --port.") from error
+    raise StartupError(f"{place} cannot be used ({error.strerror}). Look at HOST and --port.") from error
 
 
 @contextmanager

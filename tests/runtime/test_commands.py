@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import socket
@@ -9,9 +10,10 @@ import pytest
 
 from config.runtime.commands import place_of_run, split_data_option
 from config.runtime.environment import generated_secrets
+from config.runtime.errors import StartupError
 from config.runtime.files import DEFAULT_DATA, ROOT, DataDirectory
 from config.runtime.ports import free_port
-from config.runtime.up import Options, only_one
+from config.runtime.up import Options, only_one, require_port
 
 
 def runtime(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +42,37 @@ def test_a_taken_port_is_named_and_exits_1(tmp_path: Path) -> None:
         answer = runtime("up", "--data", str(tmp_path), "--port", str(port))
     assert answer.returncode == 1
     assert f"Port {port} on 127.0.0.1 is taken" in answer.stderr
+
+
+def test_a_taken_port_is_found_before_a_data_directory_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        runtime("up", "--data", str(tmp_path / "new"), "--port", str(taken.getsockname()[1]))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_taken_port_costs_no_data_even_with_fresh(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+    generated_secrets(data)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        runtime("up", "--data", str(tmp_path), "--port", str(taken.getsockname()[1]), "--fresh")
+    assert data.secrets.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "Port 80 on 127.0.0.1 is not open to this user. Choose one from 1024 on with --port."),
+        (errno.EADDRINUSE, "Port 80 on 127.0.0.1 is taken by another program. Choose one with --port."),
+        (errno.EADDRNOTAVAIL, "Port 80 on 127.0.0.1 cannot be used (no such address). Look at HOST and --port."),
+    ],
+)
+def test_a_port_that_cannot_be_had_is_refused_with_its_reason(
+    number: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("config.runtime.up.obstacle", lambda port, host: OSError(number, "no such address"))
+    with pytest.raises(StartupError) as refusal:
+        require_port(Options(DataDirectory(tmp_path), "127.0.0.1", 80, 2, fresh=False))
+    assert str(refusal.value) == words
 
 
 def test_fresh_refuses_to_empty_a_server_that_is_not_embedded(tmp_path: Path) -> None:
