@@ -72,7 +72,9 @@ class ValidationFailed(OrdersError):
     """The request can be read, but fields of it are wrong; all of them are listed."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__(" ".join(error.detail for error in errors[:3]))
+        told = [f"{error.pointer or '/'}: {error.detail}" for error in errors[:3]]
+        more = [f"And {len(errors) - 3} more."] if len(errors) > 3 else []
+        super().__init__(" ".join([*told, *more]))
         self.errors = tuple(errors)
 
 

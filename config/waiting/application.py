@@ -206,7 +206,8 @@ def waited(first: Answer, latest: Answer, applied: Header) -> Answer:
 def has_first_outcome(answer: Answer) -> bool:
     """Tell whether an order knows what became of its payment."""
     order = _body(answer)
-    return bool(order["payment_status"] != "authorising" or order["status"] != "placed")
+    # A declined order says why once it is rejected, which is a matter of milliseconds.
+    return bool(order["payment_status"] not in ("authorising", "declined") or order["status"] != "placed")
 
 
 def is_final(answer: Answer) -> bool:

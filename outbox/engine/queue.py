@@ -18,17 +18,18 @@ from outbox.contracts import all_contracts
 PROMOTED_AT_ONCE = 500
 _COLUMNS = """
     d.id, d.consumer, d.attempts, d.crashes, m.id, m.name, m.version, m.payload::text, m.headers::text,
-    m.correlation_id, m.causation_id, m.actor, m.created_at, extract(epoch FROM clock_timestamp() - m.created_at)
+    m.correlation_id, m.causation_id, m.actor, m.created_at,
+    extract(epoch FROM clock_timestamp() - CASE WHEN d.attempts = 0 THEN d.enqueued_at ELSE m.created_at END)
 """
 _CLAIM = f"""
 SELECT {_COLUMNS} FROM (
-    SELECT id, consumer, attempts, crashes, message_id, priority FROM outbox_delivery
+    SELECT id, consumer, attempts, crashes, message_id, enqueued_at, priority FROM outbox_delivery
     WHERE consumer = %s AND state = 'ready' ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id ORDER BY d.priority, d.id
 """  # noqa: S608 - only the column list is repeated
 _CLAIM_ONE = f"""
 SELECT {_COLUMNS} FROM (
-    SELECT id, consumer, attempts, crashes, message_id FROM outbox_delivery
+    SELECT id, consumer, attempts, crashes, message_id, enqueued_at FROM outbox_delivery
     WHERE id = %s AND state IN ('ready', 'isolated') FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id
 """  # noqa: S608 - only the column list is repeated
@@ -107,7 +108,8 @@ class Claimed:
     actor: str
     created_at: datetime
     age: float
-    """Seconds between the message's commit and this claim, by the database's clock."""
+    """Seconds it has waited for its effect, by the database's clock: since its commit, or since its time came when it
+    was sent for later."""
 
     def inherited(self) -> dict[str, Any]:
         """Return the headers that messages published while handling this one carry on: the saga they work for."""

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
+from outbox import stats
 from outbox.errors import ContractConflict, NoUnitOfWork
-from outbox.models import Attempt, Delivery, Message, Receipt
+from outbox.models import Attempt, Delivery, Message, Receipt, Rollup
 from outbox.publishing import publish, send, unit_of_work
 from tests.lab.commands import Note, Noted, Single
 from tests.lab.models import Effect
@@ -152,3 +153,12 @@ def test_a_payload_that_does_not_fit_its_contract_is_a_dead_letter_at_once(drain
     drain()
     assert Delivery.objects.get().state == "dead"
     assert "surprise" in Attempt.objects.get().error
+
+
+def test_a_deliberate_delay_does_not_count_as_latency(drain):
+    with unit_of_work():
+        send(Single(bench_id=BENCH, number=1), delay=timedelta(seconds=0.6))
+    drain()
+    stats.flush()
+    (measure,) = Rollup.objects.filter(consumer="lab.single").values_list("measure", flat=True)
+    assert float(measure.removeprefix("le_")) < 500
