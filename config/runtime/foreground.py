@@ -1,5 +1,6 @@
 """Programs that run in front of the caller, one at a time."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,27 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         return exit_code(process.wait())
     except SystemExit:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def run_step(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run `command` as a part of ours and return its exit code; what ends us ends it, without a word of its own.
+
+    Ctrl-C does not reach it, or it would show a traceback for what its user meant.
+    """
+    sys.stdout.flush()
+    tie = lifeline()
+
+    def begin() -> None:
+        tie()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), preexec_fn=begin)
+    try:
+        return exit_code(process.wait())
+    except (KeyboardInterrupt, SystemExit):
         process.terminate()
         process.wait()
         raise

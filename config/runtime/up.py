@@ -14,7 +14,7 @@ from config.runtime.console import Console
 from config.runtime.environment import choose_sandboxes, demo_environment, multiprocess
 from config.runtime.errors import AlreadyRunning, StartupError
 from config.runtime.files import DataDirectory, read_json, write_json
-from config.runtime.foreground import PYTHON, run
+from config.runtime.foreground import PYTHON, run_step
 from config.runtime.ports import obstacle
 from config.runtime.postgres import Database, Server, database
 from config.runtime.processes import ProcessList, end_leftovers
@@ -165,7 +165,7 @@ def allowed_hosts(host: str) -> str:
 
 def prepare(environment: dict[str, str]) -> None:
     """Bring the schema up to date and load the demo data, which changes nothing when it is there."""
-    if run([PYTHON, "-m", "config.runtime.preparation"], environment) != 0:
+    if run_step([PYTHON, "-m", "config.runtime.preparation"], environment) != 0:
         raise StartupError("The database could not be prepared; the reason is above.")
 
 
