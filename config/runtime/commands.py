@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from config.runtime.cluster import Cluster
 from config.runtime.environment import demo_environment, test_environment
 from config.runtime.errors import StartupError
 from config.runtime.files import DataDirectory
@@ -59,11 +60,23 @@ def bench(arguments: Sequence[str]) -> int:
 
 
 def manage(arguments: Sequence[str]) -> int:
-    """manage.py with the environment of a data directory, whose server is started unless `up` runs it already."""
+    """manage.py with the environment of a data directory, whose server is started unless `up` runs it already.
+
+    Only `migrate` makes a database where there is none. Raises StartupError.
+    """
     call = split_data_option(arguments)
+    if call.arguments[:1] != ["migrate"] and not has_database(call.data):
+        raise StartupError(
+            f"There is no database in {call.data.path}. Name the directory of an installation with --data in front of "
+            "the command, or make one with ./tandem up."
+        )
     call.data.make()
     with database(call.data.path) as server:
         return run([PYTHON, "manage.py", *call.arguments], demo_environment(call.data, server))
+
+
+def has_database(data: DataDirectory) -> bool:
+    return bool(os.environ.get("DATABASE_URL")) or Cluster(data.path / "postgres").data.exists()
 
 
 def split_data_option(arguments: Sequence[str], *, anywhere: bool = False) -> Call:

@@ -118,9 +118,43 @@ def test_two_test_runs_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_data_directory_that_cannot_be_made_is_reported_in_a_sentence() -> None:
-    answer = runtime("manage", "--data", "/proc/1/tandem", "check")
+    answer = runtime("manage", "--data", "/proc/1/tandem", "migrate")
     assert answer.returncode == 1
     assert answer.stderr.startswith("tandem: /proc/1/tandem cannot be made (")
+
+
+def test_managing_a_directory_without_a_database_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    mistyped = tmp_path / "never"
+    answer = runtime("manage", "--data", str(mistyped), "verify")
+    assert (answer.returncode, answer.stderr) == (
+        1,
+        f"tandem: There is no database in {mistyped}. Name the directory of an installation with --data in front of "
+        "the command, or make one with ./tandem up.\n",
+    )
+    assert not mistyped.exists()
+
+
+def test_an_interrupted_step_ends_without_a_word() -> None:
+    step = "import sys, time; print('begun', flush=True); time.sleep(60)"
+    script = (
+        "from config.runtime.foreground import run_step; import os, sys\n"
+        f"try: run_step([sys.executable, '-c', {step!r}], os.environ)\n"
+        "except KeyboardInterrupt: sys.exit(130)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
+        remaining = process.communicate(timeout=20)
+    assert (process.returncode, *remaining) == (130, "", "")
 
 
 def test_a_relative_data_directory_is_meant_from_where_the_caller_stood(monkeypatch: pytest.MonkeyPatch) -> None:
