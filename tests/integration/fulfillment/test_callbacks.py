@@ -100,8 +100,8 @@ def _nothing_kept() -> bool:
     "forgery",
     [
         {"secret": "whsec_" + "A" * 32},
-        {"at": datetime.now(UTC) - timedelta(seconds=301)},
-        {"at": datetime.now(UTC) + timedelta(seconds=400)},
+        {"away": timedelta(seconds=-301)},
+        {"away": timedelta(seconds=400)},
         {"webhook-id": "cevt_other"},
         {"webhook-signature": ""},
         {"webhook-signature": "v2,AAAA"},
@@ -111,6 +111,9 @@ def _nothing_kept() -> bool:
     ids=["other secret", "too old", "from the future", "other id", "no signature", "v2 only", "nonsense", "no time"],
 )
 def test_a_callback_that_is_not_genuine_is_refused(forgery):
+    forgery = dict(forgery)
+    if away := forgery.pop("away", None):
+        forgery["at"] = datetime.now(UTC) + away
     answer = post(json.dumps(document()), **forgery)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_signature")
     assert answer["content-type"] == "application/problem+json"
