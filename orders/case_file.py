@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,22 +15,27 @@ from orders.console_links import console_item
 from orders.models import Order, OrderLine
 from orders.public_ids import SHIPMENT, public_id
 from orders.representations import Progress
-from orders.sagas import PLACE_ORDER
+from orders.sagas import CANCEL_ORDER, PLACE_ORDER
 from orders.selectors import progress_of_orders
-from orders.staff_selectors import FINAL, held_consumers, href_of, now_of, state_of
-from orders.staff_story import Entry, Node, Rows, Spent, spent_of, story_of, tree_of
-from orders.staff_words import GOODS, STEP, Words, method_of, plain_name
+from orders.staff_selectors import FINAL, closed, held_consumers, href_of, now_of, state_of
+from orders.staff_story import Entry, Node, Rows, story_of, tree_of
+from orders.staff_time import Spent, spent_of
+from orders.staff_words import GOODS, STEP, Words, attempts_in_words, method_of, plain_name
 from orders.staff_words import PAYMENT as PAYMENT_WORDS
 from orders.staff_words import SHIPMENT as SHIPMENT_WORDS
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus, Route
 from outbox.consumers import all_consumers
 from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt, Saga
+from outbox.operations import DISCARD, RETRY
 from outbox.sagas.progress import Progress as SagaProgress
 from outbox.sagas.progress import StepProgress, progress_of
 from payments import facade as payments
 
 MOST_MESSAGES = 500
 """Messages shown on one page; an order has some dozens."""
+OPERATIONS = (RETRY, DISCARD)
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""How far apart the clocks of two machines may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,6 @@ def case_file(order: Order) -> CaseFile:
     things = [order.id, *(payment.id for payment in paid), *(parcel.id for parcel in parcels)]
     rows = _rows(order, sagas, things, now)
     final = order.status in FINAL
-    end = max([order.updated_at, *(receipt.finished_at for receipt in rows.receipts)]) if final else now
     words = state_of(order, progress)
     return CaseFile(
         id=order.public_id,
@@ -159,7 +163,7 @@ def case_file(order: Order) -> CaseFile:
         reviewable=order.status == OrderStatus.ON_HOLD and order.reason_code == "review",
         problem=_problem(order, rows, sagas),
         tracks=_tracks(progress, sagas),
-        spent=spent_of(rows, start=order.placed_at, end=max(end, order.placed_at)),
+        spent=spent_of(rows, start=order.placed_at, end=max(_end(order, sagas), order.placed_at) if final else now),
         story=story_of(rows, placed_at=order.placed_at, placed_by=order.customer.name),
         tree=tree_of(rows),
         message_count=len(rows.messages),
@@ -183,16 +187,40 @@ def _rows(order: Order, sagas: Sequence[Saga], things: Sequence[UUID], now: date
     about = Q(correlation_id__in=conversations) | Q(aggregate_id__in=things)
     messages = list(Message.objects.filter(about).order_by("id")[:MOST_MESSAGES])
     ids = [message.id for message in messages]
+    attempts = list(Attempt.objects.filter(message_id__in=ids).order_by("id"))
     return Rows(
         now=now,
         messages=messages,
         receipts=list(Receipt.objects.filter(message_id__in=ids).order_by("finished_at")),
-        attempts=list(Attempt.objects.filter(message_id__in=ids).order_by("id")),
+        attempts=attempts,
         deliveries=list(Delivery.objects.filter(message_id__in=ids).order_by("id")),
-        audit=list(AuditEntry.objects.filter(subject=order.public_id).order_by("id")),
+        audit=[
+            *AuditEntry.objects.filter(subject=order.public_id).order_by("id"),
+            *_operations(messages, attempts),
+        ],
         held=held_consumers(now),
         external=frozenset(consumer.name for consumer in all_consumers() if consumer.external),
     )
+
+
+def _operations(messages: Sequence[Message], attempts: Sequence[Attempt]) -> list[AuditEntry]:
+    """Return what operators did to dead letters among `messages`.
+
+    Each died of a failed attempt, and ids of audit entries begin with their time: only the entries since are looked at.
+    """
+    if not attempts:
+        return []
+    since = UUID(int=int((attempts[0].at - CLOCKS_DIFFER).timestamp() * 1000) << 80)
+    ids = [str(message.id) for message in messages]
+    entries = AuditEntry.objects.filter(id__gte=since, action__in=OPERATIONS, before__message_id__in=ids)
+    return list(entries.order_by("id"))
+
+
+def _end(order: Order, sagas: Sequence[Saga]) -> datetime:
+    """Return when the order ended: what is told of it afterwards, such as a delivery, does not count."""
+    own = (PLACE_ORDER.name, CANCEL_ORDER.name)
+    ended = [saga.finished_at for saga in sagas if saga.finished_at and saga.definition in own]
+    return max(ended, default=order.updated_at)
 
 
 def _tracks(progress: Progress, sagas: Sequence[Saga]) -> list[Track]:
@@ -256,8 +284,9 @@ def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
     for delivery in rows.deliveries:
         if delivery.state == "dead":
             href = console_item("deadletter", delivery.id)
-            title = f"“{delivery.consumer}” gave up after {delivery.attempts} attempts."
-            return Problem("attention", title, delivery.last_error, href, "Retry or discard it in the console")
+            title = f"“{delivery.consumer}” gave up after {attempts_in_words(delivery.attempts)}."
+            text = f"{closed(delivery.last_error)} {_ways_out(order)}".strip()
+            return Problem("attention", title, text, href, "Retry or discard it in the console")
     for saga in sagas:
         if saga.status in ("forward_stuck", "compensation_stuck"):
             href = console_item("saga", saga.id)
@@ -266,6 +295,12 @@ def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
         text = "The customer's bank asks for a confirmation. The order goes on when the customer gives it."
         return Problem("attention", "The customer must confirm the payment.", text, "", "")
     return None
+
+
+def _ways_out(order: Order) -> str:
+    if cancel_refusal(order):
+        return "Mend the cause, then retry the message in the console."
+    return "Mend the cause, then retry the message in the console; or cancel the order."
 
 
 def cancel_refusal(order: Order) -> str:

@@ -152,15 +152,16 @@ def now_of(order: Order, progress: Progress) -> str:
         case OrderStatus.COMPLETED:
             return "Handed over and paid."
         case OrderStatus.REJECTED | OrderStatus.CANCELLED:
-            return _closed(order.reason) or "Everything is undone."
+            return closed(order.reason) or "Everything is undone."
         case OrderStatus.CANCELLING:
-            return f"Being undone. {_closed(order.reason)}"
+            return f"Being undone. {closed(order.reason)}"
     if not progress.awaiting:
         return ""
     return f"Waiting for {progress.awaiting}{_tries(progress)}."
 
 
-def _closed(sentence: str) -> str:
+def closed(sentence: str) -> str:
+    """Return the sentence with a full stop when it has no end."""
     return sentence if not sentence or sentence[-1] in ".!?" else f"{sentence}."
 
 

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 from uuid import UUID
 
-from orders.staff_words import Words, destination_of, sentence_of
+from orders.staff_deaths import Death, deaths_of
+from orders.staff_words import Words, attempts_in_words, destination_of, sentence_of
 from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt
 
 LONG_SILENCE = timedelta(seconds=5)
@@ -104,35 +104,6 @@ class Node:
     children: list["Node"] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A share of an order's time. `x` and `width` are percent."""
-
-    kind: str
-    label: str
-    seconds: float
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Where an order's time went."""
-
-    total: float
-    parts: tuple[Part, ...]
-
-
-PARTS = (
-    ("work", "our own work"),
-    ("party", "outside systems answering"),
-    ("retry", "waiting to try again"),
-    ("queue", "in our queue"),
-    ("outside", "nothing to do: waiting for the carrier or a person"),
-)
-_STRENGTH = {kind: rank for rank, kind in enumerate(("outside", "queue", "retry", "work", "party"))}
-
-
 def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
     """Return the story in order of time, with long silences told and repeated failures told once."""
     first = min([placed_at, *(message.created_at for message in rows.messages)])
@@ -142,7 +113,8 @@ def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
     entries += [_message_entry(message, rows) for message in rows.messages]
     entries += [_failure_entry(attempt, rows) for attempt in rows.attempts]
     entries += [_audit_entry(item) for item in rows.audit]
-    entries += [_waiting_entry(delivery, rows) for delivery in rows.deliveries]
+    entries += [_death_entry(death) for death in deaths_of(rows.deliveries, rows.audit)]
+    entries += [_waiting_entry(delivery, rows) for delivery in rows.deliveries if delivery.state != "dead"]
     told = _folded(sorted(entries, key=lambda entry: entry.at))
     return [_with_gap(entry, before) for entry, before in zip(told, [told[0], *told], strict=False)]
 
@@ -166,51 +138,6 @@ def tree_of(rows: Rows) -> list[Node]:
         parent = nodes.get(message.causation_id) if message.causation_id else None
         (parent.children if parent else roots).append(nodes[message.id])
     return roots
-
-
-def spent_of(rows: Rows, *, start: datetime, end: datetime) -> Spent:
-    """Return where the time between `start` and `end` went.
-
-    What overlaps counts once, for the stronger reason: somebody outside answering before our own work, work before
-    waiting to try again, that before the queue. What is left is time in which nothing was there to do.
-    """
-    spans = [span for span in _spans(rows, end) if span[1] < end and span[2] > start]
-    edges = sorted({start, end, *(edge for _, low, high in spans for edge in (max(low, start), min(high, end)))})
-    totals: dict[str, float] = defaultdict(float)
-    for low, high in pairwise(edges):
-        kinds = [kind for kind, begin, finish in spans if begin <= low and finish >= high]
-        totals[max(kinds, key=_STRENGTH.__getitem__, default="outside")] += (high - low).total_seconds()
-    return _shares(totals)
-
-
-def _shares(totals: Mapping[str, float]) -> Spent:
-    whole = sum(totals.values())
-    parts, x = [], 0.0
-    for kind, label in PARTS:
-        if seconds := totals.get(kind, 0.0):
-            width = seconds / whole * 100
-            parts.append(Part(kind, label, seconds, x, width))
-            x += width
-    return Spent(whole, tuple(parts))
-
-
-def _spans(rows: Rows, end: datetime) -> Iterable[tuple[str, datetime, datetime]]:
-    """Yield (kind, from, to) of every wait and every piece of work."""
-    created = {message.id: message.created_at for message in rows.messages}
-    for receipt in rows.receipts:
-        begun = receipt.finished_at - timedelta(milliseconds=receipt.duration_ms)
-        yield ("party" if receipt.consumer in rows.external else "work", begun, receipt.finished_at)
-        if receipt.message_id in created:
-            yield ("retry" if receipt.attempts > 1 else "queue", created[receipt.message_id], begun)
-    for delivery in rows.deliveries:
-        if delivery.state in ("dead", "parked") or (delivery.state == "scheduled" and not delivery.attempts):
-            continue  # given up, or a timer that is not due: nothing is being waited for in the queue
-        begun = created.get(delivery.message_id, delivery.enqueued_at)
-        yield ("retry" if delivery.attempts or delivery.consumer in rows.held else "queue", begun, end)
-    for attempt in rows.attempts:
-        if attempt.duration_ms:
-            began = attempt.at - timedelta(milliseconds=attempt.duration_ms)
-            yield ("party" if attempt.consumer in rows.external else "work", began, attempt.at)
 
 
 def _message_entry(message: Message, rows: Rows) -> Entry:
@@ -291,7 +218,26 @@ def _audit_entry(item: AuditEntry) -> Entry:
         icon="staff",
         title=f"{item.actor.removeprefix('staff:')}: {item.action.rpartition('.')[2].replace('_', ' ')}",
         text=item.reason,
+        facts=(("handler", str(item.before["consumer"])),) if item.before and "consumer" in item.before else (),
     )
+
+
+def _death_entry(death: Death) -> Entry:
+    return Entry(
+        key=f"d-{death.delivery}-{death.at.timestamp()}",
+        at=death.at,
+        tone="failed",
+        icon="failed",
+        title=_given_up(death.attempts, settled=death.until is not None),
+        text=death.error,
+        summary=death.consumer,
+        facts=(("message", str(death.message_id)), ("attempts", str(death.attempts))),
+    )
+
+
+def _given_up(attempts: int, *, settled: bool = False) -> str:
+    words = f"Given up after {attempts_in_words(attempts)}"
+    return words if settled else f"{words}: an operator must look at it"
 
 
 def _waiting_entry(delivery: Delivery, rows: Rows) -> Entry:
@@ -316,7 +262,7 @@ def reader_words(delivery: Delivery, rows: Rows) -> Words:
         return Words("attention", f"{destination_of(held.destination)} {said}{_in(held.until, rows.now)}")
     match delivery.state:
         case "dead":
-            return Words("failed", f"Given up after {delivery.attempts} attempts: an operator must look at it")
+            return Words("failed", _given_up(delivery.attempts))
         case "parked":
             return Words("attention", "Set aside: no running release knows this message")
         case "leased":
@@ -351,7 +297,7 @@ def _readers(rows: Rows) -> Mapping[UUID, list[Reader]]:
 
 
 def _tries(attempts: int) -> str:
-    return f" after {attempts} attempts" if attempts > 1 else ""
+    return f" after {attempts_in_words(attempts)}" if attempts > 1 else ""
 
 
 def _with_gap(entry: Entry, before: Entry) -> Entry:

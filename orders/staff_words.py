@@ -167,6 +167,11 @@ def sentence_of(name: str, payload: dict[str, Any]) -> Words:
     return Words(known.tone, known.word.format_map(_Blank(payload)))
 
 
+def attempts_in_words(attempts: int) -> str:
+    """Return `1 attempt`, `2 attempts`."""
+    return f"{attempts} attempt{'' if attempts == 1 else 's'}"
+
+
 def destination_of(destination: str) -> str:
     """Return an outside system in words, as the start of a sentence."""
     return DESTINATIONS.get(destination, f"\N{LEFT DOUBLE QUOTATION MARK}{destination}\N{RIGHT DOUBLE QUOTATION MARK}")

@@ -1,9 +1,16 @@
 """An order's page, and cancelling from it."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.utils import timezone
+
+from orders.case_file import case_file
 from orders.models import Order
-from outbox.models import Attempt, AuditEntry, Breaker, Delivery, Message
+from outbox import operations
+from outbox.context import scope
+from outbox.models import Attempt, AuditEntry, Breaker, Delivery, Message, Saga
+from outbox.publishing import unit_of_work
 
 pytestmark = pytest.mark.requirement("M34", "M45")
 
@@ -67,10 +74,34 @@ def test_an_outage_is_told_on_the_order_that_waits_for_it(viewer, order):
 @pytest.mark.requirement("M13")
 def test_a_message_that_was_given_up_leads_to_the_console(viewer, order):
     delivery = Delivery.objects.get(consumer="payments.create_intent")
-    Delivery.objects.filter(id=delivery.id).update(state="dead", attempts=8, last_error="The provider refuses us")
+    Delivery.objects.filter(id=delivery.id).update(
+        state="dead", attempts=1, last_error="The provider refuses us", died_at=timezone.now()
+    )
     page = page_of(viewer, order)
-    assert "The provider refuses us" in page
+    assert "“payments.create_intent” gave up after 1 attempt." in page
+    ways_out = "Mend the cause, then retry the message in the console; or cancel the order."
+    assert f"The provider refuses us. {ways_out}" in page
     assert f"/admin/outbox/deadletter/{delivery.id}/change/" in page
+
+
+@pytest.mark.requirement("M46")
+@pytest.mark.parametrize("verb", [operations.retry_dead_letter, operations.discard_dead_letter])
+def test_what_an_operator_did_to_a_dead_letter_is_part_of_the_story(viewer, order, verb):
+    delivery = Delivery.objects.get(consumer="payments.create_intent")
+    Delivery.objects.filter(id=delivery.id).update(state="dead", attempts=1, died_at=timezone.now())
+    Attempt.objects.create(message_id=delivery.message_id, consumer=delivery.consumer, number=1, kind="permanent")
+    with scope(actor="staff:ada"), unit_of_work():
+        verb(delivery.id, "The card is mended")
+    page = page_of(viewer, order)
+    assert f"ada: {verb.__name__.replace('_', ' ')}" in page
+    assert "The card is mended" in page
+
+
+def test_the_time_of_an_order_ends_with_its_saga_not_with_what_is_told_later(viewer, order):
+    ended = order.placed_at + timedelta(seconds=90)
+    Saga.objects.filter(key=order.id).update(status="compensated", finished_at=ended)
+    Order.objects.filter(id=order.id).update(status="rejected", updated_at=ended + timedelta(days=2))
+    assert case_file(Order.objects.get(id=order.id)).spent.total == 90
 
 
 def test_a_viewer_sees_why_the_button_is_off(viewer, order):

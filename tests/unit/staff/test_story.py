@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from orders.staff_story import Held, Rows, reader_words, spent_of, story_of, tree_of
+from orders.staff_story import Held, Rows, reader_words, story_of, tree_of
+from orders.staff_time import spent_of
 from outbox.models import Attempt, AuditEntry, Delivery, Message, Receipt
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -108,6 +109,7 @@ def test_the_same_failure_again_and_again_is_told_once():
     [
         ({"state": "ready"}, "In the queue: the next free worker takes it"),
         ({"state": "leased"}, "Waiting for the answer from outside"),
+        ({"state": "dead", "attempts": 1}, "Given up after 1 attempt: an operator must look at it"),
         ({"state": "dead", "attempts": 8}, "Given up after 8 attempts: an operator must look at it"),
         (
             {"state": "scheduled", "attempts": 2, "due_at": at(12)},
@@ -170,5 +172,67 @@ def test_what_overlaps_counts_once():
 
 def test_a_message_that_was_given_up_does_not_count_as_queueing():
     asked = message("payments.capture_payment", 0, kind="command")
-    dead = Delivery(message_id=asked.id, consumer="payments.capture", state="dead", attempts=8, enqueued_at=START)
-    assert spent(Rows(now=at(9), messages=[asked], deliveries=[dead]), 9) == {"outside": 9.0}
+    assert spent(Rows(now=at(9), messages=[asked], deliveries=[dead(asked, 2)]), 9) == {"retry": 2.0, "person": 7.0}
+
+
+def dead(of: Message, seconds: float, attempts: int = 8) -> Delivery:
+    return Delivery(
+        id=12,
+        message_id=of.id,
+        consumer="payments.capture",
+        state="dead",
+        attempts=attempts,
+        last_error="No such card",
+        enqueued_at=START,
+        died_at=at(seconds),
+    )
+
+
+def operation(of: Message, verb: str, died: float, seconds: float) -> AuditEntry:
+    before = {
+        "message_id": str(of.id),
+        "consumer": "payments.capture",
+        "attempts": 1,
+        "died_at": at(died).isoformat(),
+        "error": "No such card",
+    }
+    return AuditEntry(
+        id=uuid4(),
+        at=at(seconds),
+        actor="staff:ada",
+        action=f"outbox.{verb}_dead_letter",
+        subject="delivery:12",
+        reason="The card is mended",
+        before=before,
+    )
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+def test_the_wait_for_a_person_stays_one_after_the_person_acted(verb):
+    asked = message("payments.capture_payment", 0, kind="command")
+    done = receipt(asked, "payments.capture", 10, 0 if verb == "discard" else 1000)
+    acted = operation(asked, verb, 1, 10 if verb == "discard" else 8)
+    shares = spent(Rows(now=at(12), messages=[asked], receipts=[done], audit=[acted]), 10)
+    assert shares == (
+        {"queue": 1.0, "person": 9.0} if verb == "discard" else {"work": 1.0, "queue": 2.0, "person": 7.0}
+    )
+
+
+def test_a_message_that_was_given_up_is_told_at_the_time_it_was():
+    asked = message("payments.capture_payment", 0, kind="command")
+    rows = Rows(now=at(90), messages=[asked], deliveries=[dead(asked, 2, attempts=1)])
+    entry = story_of(rows, placed_at=START, placed_by="Quay")[-1]
+    assert (entry.at, entry.title, entry.text) == (
+        at(2),
+        "Given up after 1 attempt: an operator must look at it",
+        "No such card",
+    )
+
+
+def test_what_an_operator_did_to_it_is_told_with_the_reason():
+    asked = message("payments.capture_payment", 0, kind="command")
+    rows = Rows(now=at(90), messages=[asked], audit=[operation(asked, "retry", 2, 4)])
+    assert [(entry.at, entry.title, entry.text) for entry in story_of(rows, placed_at=START, placed_by="Quay")[2:]] == [
+        (at(2), "Given up after 1 attempt", "No such card"),
+        (at(4), "ada: retry dead letter", "The card is mended"),
+    ]
