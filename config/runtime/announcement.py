@@ -12,6 +12,7 @@ from config.runtime.files import DataDirectory, read_json
 ROLES = ("staff", "operator", "approver", "viewer")
 LOOK_EVERY_SECONDS = 0.5
 SLOW_AFTER_SECONDS = 60.0
+WORKERS_SIGN_IN_SECONDS = 20.0
 FIRST_ORDER = {
     "currency": "EUR",
     "lines": [{"sku": "TEA-EARL-100", "quantity": 2}],
@@ -27,7 +28,10 @@ FIRST_ORDER = {
 
 
 class Announcement:
-    """Asks the web server whether it is ready, and has the announcement due once it is."""
+    """Asks the web server whether it is ready and the workers are there, and has the announcement due once they are.
+
+    Workers that do not come in time do not hold it back: then it says so.
+    """
 
     def __init__(self, base_url: str, data: DataDirectory, *, workers: int) -> None:
         self._base_url = base_url
@@ -35,6 +39,7 @@ class Announcement:
         self._workers = workers
         self._made = False
         self._next_look = 0.0
+        self._ready_since: float | None = None
         self._slow_at = time.monotonic() + SLOW_AFTER_SECONDS
 
     def due(self) -> str | None:
@@ -44,8 +49,10 @@ class Announcement:
             return None
         self._next_look = now + LOOK_EVERY_SECONDS
         if is_ready(self._base_url):
-            self._made = True
-            return announcement(self._base_url, self._data, self._workers)
+            self._ready_since = self._ready_since or now
+            came = workers_signed_in(self._base_url) if self._workers else 0
+            self._made = came >= self._workers or now - self._ready_since >= WORKERS_SIGN_IN_SECONDS
+            return announcement(self._base_url, self._data, self._workers, came) if self._made else None
         if now > self._slow_at:
             self._slow_at = now + SLOW_AFTER_SECONDS
             return f"tandem: not ready yet. {self._base_url}/health/ready says why; logs are in {self._data.logs}"
@@ -60,13 +67,27 @@ def is_ready(base_url: str) -> bool:
         return False
 
 
-def announcement(base_url: str, data: DataDirectory, workers: int) -> str:
+def workers_signed_in(base_url: str) -> int:
+    """How many workers the web server knows to live; overdue work, which makes it answer 503, does not matter here."""
+    try:
+        answer = urllib.request.urlopen(f"{base_url}/health/workers", timeout=1)  # noqa: S310  our own address
+    except urllib.error.HTTPError as error:
+        answer = error
+    except (urllib.error.URLError, OSError, http.client.HTTPException):
+        return 0
+    try:
+        with answer:
+            return int(json.load(answer).get("workers", 0))
+    except (OSError, http.client.HTTPException, ValueError):
+        return 0
+
+
+def announcement(base_url: str, data: DataDirectory, workers: int, signed_in: int) -> str:
     demo = read_json(data.demo)
-    work = f"{workers} worker processes" if workers else "no workers: orders are accepted and wait for them"
     return "\n".join(
         [
             "",
-            f"  Tandem is ready, with {work}.",
+            f"  Tandem is ready, {at_work(workers, signed_in, data)}.",
             "",
             *table(places(base_url, demo)),
             "",
@@ -79,6 +100,17 @@ def announcement(base_url: str, data: DataDirectory, workers: int) -> str:
             f"  All of this for scripts: {data.demo}   Logs: {data.logs}   Stop: Ctrl-C",
             "",
         ]
+    )
+
+
+def at_work(workers: int, signed_in: int, data: DataDirectory) -> str:
+    if not workers:
+        return "with no workers: orders are accepted and wait for them"
+    if signed_in >= workers:
+        return f"with {workers} worker process" + ("es" if workers > 1 else "")
+    return (
+        f"but only {signed_in} of {workers} worker processes came within {WORKERS_SIGN_IN_SECONDS:.0f} s: orders are "
+        f"accepted and may wait. {data.logs / 'cluster.log'} says why"
     )
 
 
