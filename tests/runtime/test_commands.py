@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -172,6 +173,14 @@ def test_a_command_killed_by_a_signal_is_reported_as_shells_do(tmp_path: Path) -
 def test_the_front_door_lists_its_commands() -> None:
     done = subprocess.run([str(ROOT / "tandem")], capture_output=True, text=True, check=True)
     assert [f"  {name} " in done.stdout for name in ("up", "test", "check", "bench", "manage")] == [True] * 5
+
+
+@pytest.mark.parametrize("arguments", [("up", "--port", "9000", "-h"), ("test", "--help"), ("lock", "--help")])
+def test_help_installs_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    door = shutil.copy(ROOT / "tandem", tmp_path)  # an empty checkout: whatever else it tried would fail
+    done = subprocess.run([sys.executable, door, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Tandem's front door.")
+    assert os.listdir(tmp_path) == ["tandem"]
 
 
 def test_the_front_door_refuses_an_unknown_command() -> None:
