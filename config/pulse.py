@@ -15,7 +15,7 @@ from orders.staff_selectors import held_consumers
 from orders.staff_story import Held
 from orders.staff_words import SAGA, plain_name
 from outbox import stats
-from outbox.models import Delivery, Rollup, Saga
+from outbox.models import Delivery, Message, Rollup, Saga
 
 HOUR = timedelta(hours=1)
 OPEN_ORDERS = Q(status__in=("placed", "confirmed", "cancelling", "on_hold"))
@@ -81,6 +81,8 @@ class Pulse:
     oldest_open: datetime | None
     dead: int
     stuck: int
+    attention: int
+    """How many problems wait for a person: a saga that is stuck because of a dead letter is one problem with it."""
     money: Sequence[Taken]
     orders_chart: Chart
     latency_chart: Chart
@@ -89,11 +91,6 @@ class Pulse:
     breakers: Sequence[State]
     sagas: Sequence[State]
     workers: Sequence[State]
-
-    @property
-    def attention(self) -> int:
-        """How many things wait for a person."""
-        return self.dead + self.stuck
 
     @property
     def depth(self) -> int:
@@ -120,6 +117,7 @@ def take_pulse() -> Pulse:
         oldest_open=open_orders["oldest"],
         dead=dead,
         stuck=stuck,
+        attention=dead + (_stuck_alone() if stuck else 0),
         money=_money_today(now),
         orders_chart=orders_chart(per_minute),
         latency_chart=latency_chart(hour),
@@ -264,6 +262,13 @@ def _causes() -> list[Cause]:
         .order_by("-latest")[:8]
     )
     return [Cause(g["fingerprint"], g["consumer"], g["error"], g["n"], g["latest"]) for g in groups]
+
+
+def _stuck_alone() -> int:
+    """Count the stuck sagas in whose conversation nothing was given up."""
+    given_up = Message.objects.filter(id__in=Delivery.objects.filter(state="dead").values("message_id"))
+    stuck = Saga.objects.filter(status__in=STUCK)
+    return stuck.exclude(correlation_id__in=given_up.values("correlation_id")).count()
 
 
 def _breaker(view: stats.BreakerView) -> State:

@@ -101,6 +101,16 @@ def test_a_stuck_saga_needs_attention(viewer, worker):
     assert pulse.attention == 1
 
 
+def test_a_saga_that_is_stuck_because_of_a_dead_letter_counts_once(viewer, shop, worker):
+    shop.placed()
+    shop.placed()
+    Saga.objects.update(status="forward_stuck")
+    delivery = Delivery.objects.filter(consumer="payments.create_intent").first()
+    Delivery.objects.filter(id=delivery.id).update(state="dead", attempts=1, died_at=timezone.now())
+    pulse = take_pulse()
+    assert (pulse.dead, pulse.stuck, pulse.attention) == (1, 2, 2)
+
+
 def test_what_was_done_and_failed_comes_from_the_rollups(viewer, worker):
     tally("payments.capture", "le_10", 90, minutes_ago=3)
     tally("payments.capture", "le_500", 10, minutes_ago=3)
