@@ -17,7 +17,7 @@ from orders.public_ids import SHIPMENT, public_id
 from orders.representations import Progress
 from orders.sagas import CANCEL_ORDER, PLACE_ORDER
 from orders.selectors import progress_of_orders
-from orders.staff_selectors import FINAL, closed, held_consumers, href_of, now_of, state_of
+from orders.staff_selectors import FINAL, closed, held_consumers, href_of, now_of, state_of, waits_for_bank
 from orders.staff_story import Entry, Node, Rows, story_of, tree_of
 from orders.staff_time import Spent, spent_of
 from orders.staff_words import GOODS, STEP, Words, attempts_in_words, method_of, plain_name
@@ -291,9 +291,9 @@ def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
         if saga.status in ("forward_stuck", "compensation_stuck"):
             href = console_item("saga", saga.id)
             return Problem("attention", "The order is stuck.", saga.reason, href, "Decide in the console")
-    if order.payment_status == PaymentStatus.REQUIRES_ACTION and order.status == OrderStatus.PLACED:
-        text = "The customer's bank asks for a confirmation. The order goes on when the customer gives it."
-        return Problem("attention", "The customer must confirm the payment.", text, "", "")
+    if waits_for_bank(order):
+        text = "The order goes on by itself when they do; nothing is to be done here."
+        return Problem("waiting", "The customer must confirm with their bank.", text, "", "")
     return None
 
 

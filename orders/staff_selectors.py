@@ -1,5 +1,6 @@
 """Reads of the staff's list of orders: search by anything, filter by state, newest first."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +9,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models.lookups import Exact
 from django.urls import reverse
 
-from orders.models import Customer, Order, OrderLine
+from orders.models import ID_ENDING, Customer, Order, OrderLine
 from orders.public_ids import CUSTOMER, ORDER, PAYMENT, parse_public_id
 from orders.representations import Progress
 from orders.selectors import progress_of_orders
@@ -22,6 +24,10 @@ from outbox.models import Breaker, Delivery, Message, Saga
 
 FINAL = (OrderStatus.COMPLETED, OrderStatus.REJECTED, OrderStatus.CANCELLED)
 STUCK = ("forward_stuck", "compensation_stuck")
+MOST_FOUND = 200
+"""Orders that a part of an id finds; one that is not too short finds a few."""
+
+_PART_OF_ID = re.compile(r"(?:ord_|(?=\W*\w{8}))(?P<dots>…|\.\.\.)?(?P<digits>[0-9a-f]{4,31})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,7 @@ def needing_attention() -> Q:
     """Return the condition for orders that wait for a person: held, stuck, or with a message given up."""
     given_up = Message.objects.filter(id__in=Delivery.objects.filter(state="dead").values("message_id"))
     stuck = Saga.objects.filter(key=OuterRef("id"), status__in=STUCK)
-    return (
-        Q(status=OrderStatus.ON_HOLD)
-        | Q(Exists(stuck))
-        | (~Q(status__in=FINAL) & Q(payment_status=PaymentStatus.REQUIRES_ACTION))
-        | Q(correlation_id__in=given_up.values("correlation_id"))
-    )
+    return Q(status=OrderStatus.ON_HOLD) | Q(Exists(stuck)) | Q(correlation_id__in=given_up.values("correlation_id"))
 
 
 FILTERS = {
@@ -102,9 +103,20 @@ def _meaning(query: str) -> Q:
         return Q(customer_id=found)
     if found := _uuid(query):
         return Q(id=found) | Q(correlation_id=found) | Q(payment_id=found)
+    if (part := _PART_OF_ID.fullmatch(query.replace("-", "").lower())) and (ids := _ids_with(part)):
+        return Q(id__in=ids)
     customers = Customer.objects.filter(Q(name__icontains=query) | Q(email__icontains=query))
     lines = OrderLine.objects.filter(order=OuterRef("id"), sku__istartswith=query)
     return Q(customer__in=customers) | Q(reference__istartswith=query) | Q(Exists(lines))
+
+
+def _ids_with(part: re.Match[str]) -> list[UUID]:
+    """Return the newest orders whose id begins or ends with the digits; those after dots are an ending."""
+    digits = part["digits"]
+    ends = Q(Exact(ID_ENDING, digits[-8:])) if len(digits) in range(8, 13) else Q(pk__in=[])
+    begins = Q(id__range=(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))))
+    meant = ends if part["dots"] else ends | begins
+    return list(Order.objects.filter(meant).order_by("-id").values_list("id", flat=True)[:MOST_FOUND])
 
 
 def _uuid(text: str) -> UUID | None:
@@ -155,9 +167,16 @@ def now_of(order: Order, progress: Progress) -> str:
             return closed(order.reason) or "Everything is undone."
         case OrderStatus.CANCELLING:
             return f"Being undone. {closed(order.reason)}"
+    if waits_for_bank(order):
+        return "The customer must confirm with their bank."
     if not progress.awaiting:
         return ""
     return f"Waiting for {progress.awaiting}{_tries(progress)}."
+
+
+def waits_for_bank(order: Order) -> bool:
+    """Tell whether nothing goes on before the customer confirms the payment: nobody here can do anything."""
+    return order.status == OrderStatus.PLACED and order.payment_status == PaymentStatus.REQUIRES_ACTION
 
 
 def closed(sentence: str) -> str:

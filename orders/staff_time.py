@@ -45,8 +45,8 @@ def spent_of(rows: Rows, *, start: datetime, end: datetime) -> Spent:
     """Return where the time between `start` and `end` went.
 
     What overlaps counts once, for the stronger reason: somebody outside answering before our own work, work before
-    waiting to try again, that before the queue, and the queue before a message that was given up and waits for a person. What is left is time
-    in which nothing was there to do.
+    waiting to try again, that before the queue, and the queue before a message that was given up and waits for a
+    person. What is left is time in which nothing was there to do.
     """
     spans = [span for span in _spans(rows, end) if span[1] < end and span[2] > start]
     edges = sorted({start, end, *(edge for _, low, high in spans for edge in (max(low, start), min(high, end)))})

@@ -29,7 +29,7 @@ ORDER = {
 
 PAYMENT = {
     PaymentStatus.AUTHORISING: Words("progress", "Authorising"),
-    PaymentStatus.REQUIRES_ACTION: Words("attention", "Customer must confirm"),
+    PaymentStatus.REQUIRES_ACTION: Words("waiting", "Customer must confirm"),
     PaymentStatus.AUTHORISED: Words("progress", "Authorised"),
     PaymentStatus.CAPTURED: Words("done", "Captured"),
     PaymentStatus.PARTIALLY_REFUNDED: Words("done", "Partly refunded"),
@@ -110,7 +110,7 @@ SENTENCES: dict[str, Words] = {
     "refund_payment": Words("progress", "Asked to pay back {amount} {currency}"),
     "payment_authorised": Words("done", "Payment authorised: {amount} {currency}"),
     "payment_declined": Words("failed", "Payment declined"),
-    "payment_action_required": Words("attention", "The customer must confirm the payment"),
+    "payment_action_required": Words("waiting", "The customer must confirm with their bank"),
     "payment_captured": Words("done", "Money captured: {amount} {currency}"),
     "payment_capture_failed": Words("failed", "The money could not be captured"),
     "payment_voided": Words("done", "No money is held any more"),

@@ -1,11 +1,13 @@
 """The list of orders: searching, filtering, paging, refreshing."""
 
 import re
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from orders.models import Order
+from orders.staff_selectors import find_orders
 from outbox.models import Delivery, Message, Saga
 from tests.shop import CUP, make_caller
 
@@ -49,6 +51,35 @@ def test_an_order_is_found_by_anything_it_is_known_by(viewer, shop):
     ]:
         assert shown(viewer, q=query) == [wanted["id"]], query
     assert unwanted["id"] in shown(viewer, q="harbour")
+
+
+def test_an_order_is_found_by_the_part_of_its_id_that_is_shown(viewer, shop):
+    shop.placed()
+    wanted = shop.placed()["id"]
+    digits = wanted.removeprefix("ord_")
+    for query in [digits[-8:], f"…{digits[-8:]}", f"ord_…{digits[-8:]}", f"ord_{digits[:26]}", str(UUID(digits))[:30]]:
+        assert shown(viewer, q=query) == [wanted], query
+    assert len(shown(viewer, q=f"ord_{digits[:4]}")) == 2
+    assert shown(viewer, q=f"…{digits[:8]}") == []
+
+
+def test_a_part_of_an_id_is_looked_up_in_an_index(shop, statements):
+    statements.clear()
+    list(find_orders("ord_…cd3884e0", ""))
+    lookup = next(statement for statement in statements if "right(" in statement)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {lookup}", ["cd3884e0"])
+        assert "order_by_id_ending" in str(cursor.fetchall())
+
+
+def test_an_order_that_waits_for_the_customers_bank_says_so_and_bothers_nobody(viewer, shop):
+    shop.placed()
+    Order.objects.update(payment_status="requires_action")
+    assert "The customer must confirm with their bank." in viewer.get("/staff/orders/").content.decode()
+    assert shown(viewer, show="attention") == []
+    page = viewer.get(f"/staff/orders/{Order.objects.get().public_id}/").content.decode()
+    assert "<strong>The customer must confirm with their bank.</strong>" in page
 
 
 @pytest.mark.parametrize("query", ["nothing", "ord_" + "0" * 32, "%", "\0", "' OR 1=1 --", "x" * 500])
