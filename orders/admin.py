@@ -1,11 +1,28 @@
 """Customers, the catalogue and orders for operators' eyes: changes go through the staff pages and the commands."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 
 from orders.models import ApiKey, Customer, Order, OrderLine, Product, ProductPrice, TaxClass
+from orders.public_ids import ORDER, public_id
+from outbox.admin.base import parse_id
+from outbox.admin.subjects import Subject, names_subject
+
+
+@names_subject
+def order_of(payload: Mapping[str, Any]) -> Subject | None:
+    """Return the order that a message names in its payload."""
+    order_id = parse_id(str(payload.get("order_id", "")))
+    if order_id is None:
+        return None
+    name = public_id(ORDER, order_id)
+    return Subject("Order", name, reverse("staff:order", args=[name]))
 
 
 class ReadOnly:

@@ -7,16 +7,18 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from outbox import operations
 from outbox.admin import case
-from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, address, ago
+from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, address, ago, parse_id, short
+from outbox.admin.subjects import subject_of
 from outbox.context import scope
 from outbox.errors import IllegalOperation
 from outbox.models import DeadLetter, DeliveryState, Message
@@ -69,26 +71,47 @@ DISCARD = Verb(
 class DeadLetterAdmin(ReadOnlyAdmin):
     """What was given up, the latest first."""
 
-    list_display = ("consumer", "message_name", "error", "attempts", "died", "since")
+    list_display = ("consumer", "message_name", "about", "error", "attempts", "died", "since")
     list_display_links = ("consumer", "message_name")
     list_filter = (ConsumerFilter,)
     list_before_template = "admin/outbox/deadletter/groups.html"
     sortable_by = ()
     ordering = ("-died_at", "-id")
     id_fields = ("message_id",)
-    search_help_text = "Message id"
+    search_help_text = "Message id, or the id of what its conversation is about (also as ord_…)"
     actions = ("retry_selected", "discard_selected")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return what is dead now, with the name of its message."""
-        name = Message.objects.filter(id=OuterRef("message_id")).values("name")[:1]
+        """Return what is dead now, with the name and the payload of its message."""
+        message = Message.objects.filter(id=OuterRef("message_id"))
+        name, payload = (Subquery(message.values(field)[:1]) for field in ("name", "payload"))
         rows: QuerySet[DeadLetter] = super().get_queryset(request)
-        return rows.filter(state=DeliveryState.DEAD).annotate(message_name=Subquery(name))
+        return rows.filter(state=DeliveryState.DEAD).annotate(message_name=name, message_payload=payload)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by the message, or by what its conversation is about."""
+        wanted = parse_id(search_term)
+        if wanted is None:
+            return super().get_search_results(request, queryset, search_term)
+        conversations = Message.objects.filter(aggregate_id=wanted).values("correlation_id")
+        said = Message.objects.filter(correlation_id__in=conversations).values("id")
+        return queryset.filter(Q(message_id=wanted) | Q(message_id__in=said)), False
 
     @admin.display(description="Message")
     def message_name(self, row: Any) -> str:
         """The contract's name."""
         return row.message_name or "(unknown)"
+
+    @admin.display(description="About")
+    def about(self, row: Any) -> SafeString | str:
+        """What the message is about."""
+        subject = subject_of(row.message_payload or {})
+        if subject is None:
+            return ""
+        words = f"{subject.kind} {short(subject.name)}"
+        return format_html('<a class="through" href="{}" title="{}">{}</a>', subject.href, subject.name, words)
 
     @admin.display(description="Error")
     def error(self, row: DeadLetter) -> str:
@@ -273,6 +296,7 @@ def _told_by(message: Message) -> dict[str, Any]:
         "payload": case.pretty(message.payload),
         "headers": case.pretty(message.headers),
         "place": case.saga_place(message),
+        "subject": subject_of(message.payload),
         "conversation": case.conversation(message),
     }
 

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from outbox.admin import case
 from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, ago, linked, pill, short
+from outbox.admin.subjects import subject_of
 from outbox.contracts import Kind, all_contracts
 from outbox.models import Attempt, Delivery, Message
 
@@ -99,6 +100,7 @@ class MessageAdmin(ReadOnlyAdmin):
             "standings": case.standings([message.id])[message.id],
             "tries": case.tries(message.id),
             "place": case.saga_place(message),
+            "subject": subject_of(message.payload),
             "conversation": case.conversation(message),
         }
         return TemplateResponse(request, "admin/outbox/message/case.html", context)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from orders.customers import ROLES, create_staff
 from outbox import control
@@ -267,13 +268,29 @@ def test_too_many_for_one_request_are_refused_with_another_way(drain, operator, 
 def test_a_dead_letter_tells_payload_contract_attempts_and_conversation(drain, operator):
     (dead,) = make_dead(drain, 7, behaviour="fail")
     text = page(operator, detail(dead))
-    assert "lab.note gave up on lab.note" in text
+    assert "<h1>lab.note gave up</h1>" in text
     assert "&quot;number&quot;: 7" in text
     assert "Write one effect." in text
     assert text.count("Traceback (most recent call last)") == 3
     assert "told to fail" in text
     assert "The whole conversation" in text
     assert str(Message.objects.get().correlation_id) in text
+
+
+def test_a_dead_letter_names_its_order_leads_there_and_is_found_by_it(busy_shop, drain, operator):
+    (other,) = make_dead(drain, 1)
+    order = busy_shop.placed()
+    delivery = Delivery.objects.get(consumer="payments.create_intent")
+    Delivery.objects.filter(id=delivery.id).update(state="dead", attempts=1, died_at=timezone.now())
+    words, href = f"Order …{order['id'][-8:]}", f'href="/staff/orders/{order["id"]}/"'
+    text = page(operator, LIST)
+    assert text.count(words) == 1
+    assert text.count(href) == 1
+    assert f"{href}><code>{order['id']}</code>" in page(operator, detail(delivery))
+    found = page(operator, f"{LIST}?q={order['id']}")
+    assert re.findall(r'name="_selected_action" value="(\d+)"', found) == [str(delivery.id)]
+    found = page(operator, f"{LIST}?q={other.message_id}")
+    assert re.findall(r'name="_selected_action" value="(\d+)"', found) == [str(other.id)]
 
 
 def test_dead_letters_are_grouped_by_cause_and_a_group_can_be_chosen(drain, operator):
