@@ -24,6 +24,8 @@ from tests.runtime.waiting import eventually, is_alive, kill
 from tests.shop import make_caller, order_of
 
 CONNECTIONS = 60
+NOBODY = "http://127.0.0.1:9"
+"""An outside that does not answer: nothing of these tests may leave the machine."""
 LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -32,6 +34,7 @@ class TimeTraveller(Server):
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir)
+        data_dir.mkdir(exist_ok=True)
         self.clock = data_dir / "clock"
         self.jump("+0")
 

@@ -1,4 +1,4 @@
-"""The database server dies, throws everybody out, is full, or loses its sense of time, while the system is at work."""
+"""The database server dies, throws everybody out, or is full, while the system is at work."""
 
 import time
 from collections import Counter
@@ -21,22 +21,19 @@ from outbox.invariants import verify
 from outbox.models import Attempt, Delivery, IdempotencyRecord, Message, Receipt
 from outbox.publishing import send, unit_of_work
 from tests.faults.conftest import run_cluster
-from tests.faults.server import LIBFAKETIME, Buyers, Site, TimeTraveller, crash, cut_sessions, own_server
+from tests.faults.server import NOBODY, Buyers, Site, crash, cut_sessions, own_server
 from tests.lab.commands import Note
 from tests.lab.models import Effect
-from tests.reporting import needs
 from tests.runtime.waiting import eventually
 from tests.shop import TEA, fill_shop
 
-NOBODY = "http://127.0.0.1:9"
 pytestmark = [pytest.mark.timeout(240), pytest.mark.requirement("M8", "M39")]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, django_db_blocker) -> Iterator[Server]:
-    """A server of our own; its clock can be moved where the tool for that is installed."""
-    home = tmp_path_factory.mktemp("server")
-    with django_db_blocker.unblock(), own_server(TimeTraveller(home) if LIBFAKETIME.exists() else Server(home)) as own:
+    """A server of our own, with a full shop."""
+    with django_db_blocker.unblock(), own_server(Server(tmp_path_factory.mktemp("server"))) as own:
         fill_shop()
         with unit_of_work():
             fulfillment.set_stock(sku=TEA, warehouse="LIS", on_hand=1_000_000, reason="Enough for every buyer")
@@ -174,27 +171,3 @@ def _occupy(server: Server, crowd: list[psycopg.Connection]) -> None:
                 raise
             if not cut_sessions(server, "application_name <> 'crowd'"):
                 return
-
-
-def test_a_clock_that_jumps_back_a_day_does_not_hold_up_what_is_ready(server, site):
-    if not isinstance(server, TimeTraveller):
-        needs("faketime")
-    early = send_notes(3)
-    eventually(lambda: done(early), 20)
-    server.jump("-1d")
-    try:
-        sent = send_notes(20)
-        eventually(lambda: done(sent), 20)
-        assert effects(sent) == Counter(sent)
-        with site.customer() as customer:
-            assert site.place(customer).status_code == 201
-        assert _server_clock(server) < time.time() - 80_000
-    finally:
-        server.jump("+0")
-    late = send_notes(3)
-    eventually(lambda: done(late), 20)
-
-
-def _server_clock(server: Server) -> float:
-    with psycopg.connect(server.url(APPLICATION)) as connection:
-        return float(connection.execute("SELECT extract(epoch FROM now())").fetchone()[0])
