@@ -28,15 +28,26 @@ WHERE NOT EXISTS (
 """
 _REMOVE = "DELETE FROM outbox_worker WHERE id = ANY(%s) RETURNING id, host, pid, consumer, deliveries::text"
 _COUNT_CRASH = """
-UPDATE outbox_delivery SET
-    crashes = crashes + 1,
-    state = CASE WHEN crashes + 1 >= %s THEN 'dead' WHEN crashes + 1 >= %s THEN 'isolated' ELSE 'ready' END,
-    died_at = CASE WHEN crashes + 1 >= %s THEN now() END,
+WITH hand AS (
+    SELECT id FROM outbox_delivery
+    WHERE (id = ANY(%(noted)s::bigint[]) AND state IN ('ready', 'isolated') AND lease_owner IS NULL)
+       OR (state = 'leased' AND lease_owner = %(worker)s)
+    FOR UPDATE
+), verdict AS (
+    SELECT (SELECT count(*) FROM hand) = 1 AND cardinality(%(noted)s::bigint[]) <= 1 AS alone
+)
+UPDATE outbox_delivery d SET
+    crashes = CASE WHEN alone THEN crashes + 1 ELSE least(crashes + 1, %(isolated)s) END,
+    state = CASE WHEN alone AND crashes + 1 >= %(dead)s THEN 'dead'
+                 WHEN crashes + 1 >= %(isolated)s THEN 'isolated' ELSE 'ready' END,
+    died_at = CASE WHEN alone AND crashes + 1 >= %(dead)s THEN now() END,
     fingerprint = md5('crash ' || consumer), last_error = 'its worker process died', enqueued_at = now(),
     lease_owner = NULL, lease_until = NULL
-WHERE (id = ANY(%s) AND state IN ('ready', 'isolated') AND lease_owner IS NULL)
-   OR (state = 'leased' AND lease_owner = %s)
+FROM hand, verdict WHERE d.id = hand.id
 RETURNING message_id, consumer, attempts, crashes, state, fingerprint
+"""
+"""Only a crash that a message had to itself can make it a dead letter: several workers may die of the same batch before
+the first death is noticed, and its neighbours are innocent.
 """
 
 _RELEASE = """
@@ -89,7 +100,12 @@ def forgive(identities: list[UUID]) -> None:
 
 
 def _take_over(worker: DeadWorker, unit: UnitOfWork) -> None:
-    parameters = (CRASHES_UNTIL_DEAD, CRASHES_UNTIL_ISOLATED, CRASHES_UNTIL_DEAD, worker.deliveries, worker.id)
+    parameters: dict[str, Any] = {
+        "noted": worker.deliveries,
+        "worker": worker.id,
+        "isolated": CRASHES_UNTIL_ISOLATED,
+        "dead": CRASHES_UNTIL_DEAD,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_CRASH, parameters)
         struck = cursor.fetchall()
