@@ -1,0 +1,35 @@
+"""Deciding about dead letters: `retry`, `discard`."""
+
+from django.core.management.base import CommandError
+
+from outbox import operations
+from outbox.cli.terminal import Options, Terminal, Verbs
+
+
+def declare(verbs: Verbs) -> None:
+    """Add the verbs of this module."""
+    for verb, words in (("retry", "put dead letters back into the queue"), ("discard", "give dead letters up")):
+        change = verbs.add_change(verb, words, _decide)
+        change.add_argument("ids", nargs="*", type=int, metavar="ID", help="as `outbox list --state dead` shows")
+        change.add_argument("--consumer", help="all dead letters of one consumer")
+        change.add_argument("--fingerprint", help="all dead letters of one cause")
+
+
+def _decide(options: Options, terminal: Terminal) -> None:
+    verb = operations.retry_dead_letter if options["verb"] == "retry" else operations.discard_dead_letter
+    ids = _chosen(options)
+    if options["dry_run"]:
+        terminal.show({"would": options["verb"], "ids": ids}, [f"Would {options['verb']} {len(ids)}: {ids}"])
+        return
+    results = operations.each(verb, ids, options["reason"])
+    failed = [result for result in results if not result.done]
+    lines = [f"{options['verb']}: {len(results) - len(failed)} done, {len(failed)} not."]
+    terminal.show(results, [*lines, *(f"  {item.delivery_id}: {item.detail}" for item in failed)])
+    if failed:
+        raise CommandError(f"{len(failed)} of {len(results)} could not be done.")
+
+
+def _chosen(options: Options) -> list[int]:
+    if bool(options["ids"]) == bool(options["consumer"] or options["fingerprint"]):
+        raise CommandError("Name the dead letters: either their ids, or --consumer and --fingerprint.")
+    return options["ids"] or operations.dead_letter_ids(options["consumer"], options["fingerprint"])

@@ -1,0 +1,52 @@
+"""Looking: `stats`, `list`, `show`."""
+
+from uuid import UUID
+
+from django.core.management.base import CommandError
+
+from outbox import control, queue_views, stats
+from outbox.cli.terminal import Options, Terminal, Verbs, as_json, table
+from outbox.models import DeliveryState
+
+
+def declare(verbs: Verbs) -> None:
+    """Add the verbs of this module."""
+    verbs.add("stats", "the queue per consumer, breakers, workers, sagas", _stats)
+    listing = verbs.add("list", "unfinished deliveries, oldest first", _list)
+    listing.add_argument("--state", choices=DeliveryState.values)
+    listing.add_argument("--consumer")
+    listing.add_argument("--limit", type=int, default=50)
+    show = verbs.add("show", "one message: where it stands, its attempts", _show)
+    show.add_argument("message_id", type=UUID)
+
+
+def _stats(_options: Options, terminal: Terminal) -> None:
+    found = {
+        "oldest_due_seconds": round(stats.oldest_due_seconds(), 3),
+        "queue": stats.queue_depth(),
+        "paused": sorted(control.paused()),
+        "breakers": stats.breakers(),
+        "workers": stats.workers(),
+        "sagas": stats.sagas_by_status(),
+    }
+    lines = [f"oldest due: {found['oldest_due_seconds']} s", f"paused: {', '.join(control.paused()) or 'nobody'}"]
+    depth = [(q.consumer, q.ready, q.scheduled, q.leased, q.parked, q.dead) for q in stats.queue_depth()]
+    lines += table(("consumer", "ready", "scheduled", "in a call", "parked", "dead"), depth)
+    breakers = [(b.destination, b.state, b.waiting) for b in stats.breakers()]
+    lines += table(("destination", "breaker", "waiting"), breakers)
+    lines += [f"workers: {len(stats.workers())}", f"sagas: {stats.sagas_by_status() or 'none under way'}"]
+    terminal.show(found, lines)
+
+
+def _list(options: Options, terminal: Terminal) -> None:
+    found = queue_views.deliveries(options["state"], options["consumer"], options["limit"])
+    rows = [(d.id, d.consumer, d.state, d.attempts, d.message_id, d.error[:70]) for d in found]
+    head = ("id", "consumer", "state", "attempts", "message", "error")
+    terminal.show(found, table(head, rows) if rows else ["Nothing there."])
+
+
+def _show(options: Options, terminal: Terminal) -> None:
+    found = queue_views.message(options["message_id"])
+    if found is None:
+        raise CommandError(f"There is no message {options['message_id']}.")
+    terminal.show(found, [as_json(found)])
