@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.admin_theme import UNFOLD as UNFOLD
 from config.logs import LOGGING as LOGGING
+from outbox.conf import ENGINE_JOBS, NETWORK_LIMITS, q_cluster
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -96,14 +97,6 @@ DATABASES["default"].update(
 )
 DATABASE_LISTEN_URL = env.str("DATABASE_LISTEN_URL", default="")
 POOLED = bool(DATABASE_LISTEN_URL)  # behind a pooler in transaction mode: no session settings, no prepared statements
-NETWORK_LIMITS = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""A dead database is noticed within 30 s, whatever it does: limits to connecting, silence and unacknowledged data."""
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     **NETWORK_LIMITS,
     application_name="tandem",
@@ -189,28 +182,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 # django-q2 supervises the workers; the queue itself is outbox_delivery (docs/decisions/0003).
-Q_CLUSTER = {
-    "name": "tandem",
-    "orm": "default",
-    "broker_class": "outbox.q2.OutboxBroker",
-    "workers": env.int("TANDEM_WORKERS", default=2),
-    "queue_limit": env.int("TANDEM_WORKERS", default=2),
-    "timeout": 60,
-    "retry": 90,
-    "recycle": 5_000,
-    "guard_cycle": 0.5,
-    "poll": 0.2,
-    "save_limit": 0,
-    "catch_up": False,
-    "max_attempts": 3,
-    "ack_failures": True,
-    "label": "Periodic jobs",
-}
-PERIODIC_JOBS = {
-    "outbox.housekeeping.create_partitions": 60 * 12,
-    "outbox.housekeeping.prune": 60,
-}
-"""What django-q2 may run, and how often in minutes; nothing else is ever called from its tables."""
+Q_CLUSTER = q_cluster("tandem", workers=env.int("TANDEM_WORKERS", default=2))
+PERIODIC_JOBS = {**ENGINE_JOBS}
+CONTRACTS_FOLDER = BASE_DIR / "docs" / "reference" / "contracts"
 RUN_DIR = env.str("TANDEM_RUN_DIR", default="")
 
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from django.conf import settings
 from django.db import connection
 
+from outbox.conf import conf
 from outbox.errors import OutboxError
 from outbox.publishing import require_unit_of_work
 
@@ -124,7 +124,7 @@ def remember(key: Key, answer: Answer) -> None:
                 "status": answer.status,
                 "headers": json.dumps(dict(answer.headers)),
                 "body": answer.body,
-                "hours": settings.IDEMPOTENCY_HOURS,
+                "hours": conf.IDEMPOTENCY_HOURS,
             },
         )
         if cursor.rowcount == 0:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
-from django.conf import settings
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
 from outbox import doorbell
+from outbox.conf import conf
 from outbox.consumers import subscribers
 from outbox.context import current
 from outbox.contracts import Command, Contract, Event, Message, aggregate_id, contract_of, encode
@@ -78,7 +78,7 @@ class UnitOfWork:
                 declared.aggregate,
                 aggregate_id(message),
                 payload.decode(),
-                msgspec.json.encode({"release": settings.RELEASE, **context.headers}).decode(),
+                msgspec.json.encode({"release": conf.RELEASE, **context.headers}).decode(),
                 context.correlation_id or message_id,
                 context.causation_id,
                 context.actor,

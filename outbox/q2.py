@@ -21,7 +21,6 @@ from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_q import cluster as q2_cluster
@@ -33,6 +32,7 @@ from django_q.status import Status
 from django_q.tasks import uuid as task_identity
 from structlog import get_logger
 
+from outbox.conf import conf
 from outbox.engine import shift
 
 SHIFT = "outbox.q2.work_a_shift"
@@ -73,7 +73,7 @@ class ListedTasks:
             task["started"] = datetime.fromisoformat(task["started"])
         except (ValueError, KeyError, TypeError) as error:
             raise q2_signing.BadSignature("This is not a task of ours") from error
-        if task.get("func") not in {SHIFT, *settings.PERIODIC_JOBS} or stored.get("args") or stored.get("kwargs"):
+        if task.get("func") not in {SHIFT, *conf.PERIODIC_JOBS} or stored.get("args") or stored.get("kwargs"):
             raise q2_signing.BadSignature(f"{task.get('func')!r} is not on the list of what may run")
         return {**task, "args": (), "kwargs": {}}
 
@@ -123,8 +123,8 @@ def die_with_parent(parent: int) -> None:
 
 def note_role(role: str) -> None:
     """Write down which process plays which role, for the supervisor's list of processes."""
-    if settings.RUN_DIR:
-        Path(settings.RUN_DIR, f"{role}-{os.getpid()}").touch()
+    if conf.RUN_DIR:
+        Path(conf.RUN_DIR, f"{role}-{os.getpid()}").touch()
 
 
 def _child(role: str, parent: int, target: Any, arguments: tuple[Any, ...]) -> None:
@@ -194,9 +194,9 @@ class OutboxCluster(Cluster):  # type: ignore[misc]  # django-q2 ships no types
 
 
 def sync_schedules() -> None:
-    """Make django-q2's schedules those of settings.PERIODIC_JOBS (function → minutes), and no others."""
-    Schedule.objects.exclude(func__in=settings.PERIODIC_JOBS).delete()
-    for function, minutes in settings.PERIODIC_JOBS.items():
+    """Make django-q2's schedules those of conf.PERIODIC_JOBS (function → minutes), and no others."""
+    Schedule.objects.exclude(func__in=conf.PERIODIC_JOBS).delete()
+    for function, minutes in conf.PERIODIC_JOBS.items():
         Schedule.objects.update_or_create(
             func=function,
             defaults={"name": function, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1},

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from django.conf import settings
 from django.core.management.base import CommandError
 
 from outbox import snapshots
 from outbox.cli.terminal import Options, Terminal, Verbs, table
+from outbox.conf import conf
 from outbox.consumers import subscribers
 from outbox.contracts import all_contracts
-
-FOLDER = Path("docs/reference/contracts")
 
 
 def declare(verbs: Verbs) -> None:
@@ -18,7 +16,7 @@ def declare(verbs: Verbs) -> None:
     parser = verbs.add("contracts", "the catalogue of messages", _contracts)
     parser.add_argument("--check", action="store_true", help="compare with the published snapshots")
     parser.add_argument("--write", action="store_true", help="write the snapshots that are missing")
-    parser.add_argument("--folder", type=Path, default=settings.BASE_DIR / FOLDER)
+    parser.add_argument("--folder", type=Path, default=conf.CONTRACTS_FOLDER)
 
 
 def _contracts(options: Options, terminal: Terminal) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection
 from structlog import get_logger
 
 from outbox import stats
+from outbox.conf import conf
 from outbox.consumers import AnyConsumer
 from outbox.engine.queue import Claimed
 from outbox.errors import InvalidPayload, UnknownContract
@@ -71,7 +71,7 @@ def connection_lost(error: BaseException) -> bool:
 
 def policy_of(consumer: AnyConsumer) -> RetryPolicy:
     """Return the consumer's own policy, or the one of the settings."""
-    return consumer.retry or RetryPolicy(attempts=settings.MAX_ATTEMPTS, cap_seconds=settings.BACKOFF_CAP_SECONDS)
+    return consumer.retry or RetryPolicy(attempts=conf.MAX_ATTEMPTS, cap_seconds=conf.BACKOFF_CAP_SECONDS)
 
 
 def judge(error: BaseException, attempt: int, policy: RetryPolicy) -> Verdict:

@@ -13,13 +13,13 @@ from uuid import UUID
 
 import psutil
 import psycopg
-from django.conf import settings
 from django.db import connection
 from psycopg import Notify
 from structlog import get_logger
 from uuid_utils.compat import uuid7
 
 from outbox import doorbell
+from outbox.conf import conf
 
 LOCK_CLASS = 0x0B0E
 """First half of the key of every worker's session lock."""
@@ -35,8 +35,8 @@ log = get_logger("outbox.worker")
 
 def listen_parameters() -> dict[str, Any]:
     """Return how to connect directly, past any pooler."""
-    if settings.DATABASE_LISTEN_URL:
-        return {"conninfo": settings.DATABASE_LISTEN_URL, **settings.NETWORK_LIMITS}
+    if conf.DATABASE_LISTEN_URL:
+        return {"conninfo": conf.DATABASE_LISTEN_URL, **conf.NETWORK_LIMITS}
     parameters = connection.get_connection_params()
     for name in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(name, None)
@@ -78,7 +78,7 @@ class Identity:
         # The note must outlive this process, not the server: the server's crash ends every worker anyway.
         execute("SET synchronous_commit = off")
         execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, lock))
-        execute(_REGISTER, (self.id, socket.gethostname(), self.pid, lock, settings.RELEASE))
+        execute(_REGISTER, (self.id, socket.gethostname(), self.pid, lock, conf.RELEASE))
         execute(f"LISTEN {doorbell.WORK}")
 
     def _heard(self, notify: Notify) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.conf import settings
 from django.db import connection
 
+from outbox.conf import conf
 from outbox.consumers import Incoming
 from outbox.contracts import all_contracts
 
@@ -192,7 +192,7 @@ def drop(delivery_id: int) -> None:
 def lease(delivery_ids: list[int], owner: UUID) -> None:
     """Take the deliveries over for a call outside the transaction, and count the attempt."""
     with connection.cursor() as cursor:
-        cursor.execute(_LEASE, (owner, settings.LEASE_SECONDS, delivery_ids))
+        cursor.execute(_LEASE, (owner, conf.LEASE_SECONDS, delivery_ids))
 
 
 def still_holds(claimed: Claimed, owner: UUID) -> bool:
@@ -203,7 +203,7 @@ def still_holds(claimed: Claimed, owner: UUID) -> bool:
 def extend_leases(owner: UUID) -> None:
     """Keep the leases of a worker that lives."""
     with connection.cursor() as cursor:
-        cursor.execute(_EXTEND, (settings.LEASE_SECONDS, owner))
+        cursor.execute(_EXTEND, (conf.LEASE_SECONDS, owner))
 
 
 def with_work(consumers: list[str]) -> list[str]:

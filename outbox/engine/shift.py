@@ -9,11 +9,11 @@ from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from structlog import get_logger
 
 from outbox import breakers, control, stats
+from outbox.conf import conf
 from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
 from outbox.engine import queue, reaper
 from outbox.engine.external import Caller
@@ -108,7 +108,7 @@ class Shift:
         promoted, until_next = queue.promote_due()
         self._heat(promoted)
         self._heat(queue.with_work(self._names))
-        wait = settings.POLL_SECONDS
+        wait = conf.POLL_SECONDS
         if until_next is not None:
             wait = min(wait, max(0.0, until_next.total_seconds()))
         self._look_at = now + wait

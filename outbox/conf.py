@@ -1,0 +1,94 @@
+"""The engine's settings, with the value of each where a project's settings do not name it.
+
+They stand in Django's settings under these names, and are read when they are needed, so that tests may override them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from django.conf import settings
+
+T = TypeVar("T")
+
+ENGINE_JOBS: Mapping[str, int] = {
+    "outbox.housekeeping.create_partitions": 60 * 12,
+    "outbox.housekeeping.prune": 60,
+}
+"""The engine's own periodic jobs: function → minutes. A project that adds jobs of its own keeps these."""
+NETWORK_LIMITS: Mapping[str, int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Connection parameters by which a dead database is noticed within 30 s: limits to connecting, silence and
+unacknowledged data."""
+
+
+class Setting(Generic[T]):
+    """A setting of Django's that may be missing."""
+
+    def __init__(self, default: T) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> T:
+        return cast("T", getattr(settings, self._name, self._default))
+
+
+class Conf:
+    """Every setting that the engine reads, and what it is worth when nobody sets it."""
+
+    DATABASE_LISTEN_URL = Setting("")
+    """A direct URL of the database where DATABASES goes through a pooler in transaction mode."""
+    NETWORK_LIMITS = Setting(NETWORK_LIMITS)
+    """Connection parameters for DATABASE_LISTEN_URL."""
+    RELEASE = Setting("")
+    """Which release this is; written into messages and shown beside workers."""
+    LEASE_SECONDS = Setting(30)
+    """How long a call outside belongs to a worker that no longer shows that it lives."""
+    POLL_SECONDS = Setting(1.0)
+    """How long a message may wait whose doorbell was lost."""
+    MAX_ATTEMPTS = Setting(8)
+    """Attempts for consumers that name no policy of their own."""
+    BACKOFF_CAP_SECONDS = Setting(3600)
+    """The longest wait between two attempts, for the same consumers."""
+    IDEMPOTENCY_HOURS = Setting(24)
+    """How long the answer to an idempotency key is kept."""
+    PERIODIC_JOBS = Setting(ENGINE_JOBS)
+    """What django-q2 may run besides shifts: function → minutes; nothing else is ever called from its tables."""
+    RUN_DIR = Setting("")
+    """Where worker processes note which role they play, for a supervisor; empty for nowhere."""
+    CONTRACTS_FOLDER = Setting(Path("docs/reference/contracts"))
+    """Where the published contracts are kept."""
+
+
+conf = Conf()
+
+
+def q_cluster(name: str, *, workers: int) -> dict[str, Any]:
+    """Return django-q2's `Q_CLUSTER` as the engine needs it, for clusters that are called `name`.
+
+    The broker hands out shifts, and `queue_limit` paces it by the workers (outbox/q2.py).
+    """
+    return {
+        "name": name,
+        "orm": "default",
+        "broker_class": "outbox.q2.OutboxBroker",
+        "workers": workers,
+        "queue_limit": workers,
+        "timeout": 60,
+        "retry": 90,
+        "recycle": 5_000,
+        "guard_cycle": 0.5,
+        "poll": 0.2,
+        "save_limit": 0,
+        "catch_up": False,
+        "max_attempts": 3,
+        "ack_failures": True,
+        "label": "Periodic jobs",
+    }
