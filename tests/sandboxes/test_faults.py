@@ -105,7 +105,7 @@ def test_faults_of_the_carrier_are_set_through_the_same_switchboard(payments, ca
 
 def test_the_carrier_can_be_dropped_throttled_and_garbled(carrier):
     carrier.fault(target="carrier", mode="drop")
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):  # reset, when it had not read the body yet
         carrier_call(carrier, "POST", "/v1/labels", booking())
     carrier.client.delete("/faults")
     carrier.fault(target="carrier", mode="throttle", retry_after_s=0.2)
