@@ -110,6 +110,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_BACK_BUTTON": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [_style],
+    "DASHBOARD_CALLBACK": "outbox.admin.overview.overview",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": navigation},
     "COLORS": {
         "base": {

@@ -8,6 +8,8 @@ from config import api, health, views
 from fulfillment.urls import callback_urls as carrier_callback_urls
 from payments.urls import callback_urls as payment_callback_urls
 
+admin.site.index_title = "What needs a person"
+
 urlpatterns = [
     path("api/v1/", include(api.api_urls)),
     *api.docs_urls,

@@ -71,7 +71,7 @@ DISCARD = Verb(
 class DeadLetterAdmin(ReadOnlyAdmin):
     """What was given up, the latest first."""
 
-    list_display = ("consumer", "message_name", "about", "error", "attempts", "died", "since")
+    list_display = ("consumer", "message_name", "about", "error", "attempts", "died")
     list_display_links = ("consumer", "message_name")
     list_filter = (ConsumerFilter,)
     list_before_template = "admin/outbox/deadletter/groups.html"
@@ -119,13 +119,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return row.last_error[:140]
 
     @admin.display(description="Died")
-    def died(self, row: DeadLetter) -> str:
+    def died(self, row: DeadLetter) -> SafeString:
         """When it was given up."""
-        return f"{row.died_at:%Y-%m-%d %H:%M:%S}" if row.died_at else ""
-
-    @admin.display(description="Age")
-    def since(self, row: DeadLetter) -> SafeString:
-        """How long ago."""
         return ago(row.died_at)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
@@ -261,7 +256,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             "verb": verb,
             "ids": ids,
             "problem": problem,
-            "groups": _grouped(rows),
+            "groups": groups_of_one_cause(rows),
             "checkbox": ACTION_CHECKBOX_NAME,
         }
 
@@ -304,10 +299,11 @@ def _told_by(message: Message) -> dict[str, Any]:
 def _groups(chosen: str) -> list[dict[str, Any]]:
     """Return the largest groups of one cause, for the top of the list; only the chosen one when there is one."""
     rows = DeadLetter.objects.filter(state=DeliveryState.DEAD)
-    return _grouped(rows.filter(fingerprint=chosen) if chosen else rows)
+    return groups_of_one_cause(rows.filter(fingerprint=chosen) if chosen else rows)
 
 
-def _grouped(rows: QuerySet[Any]) -> list[dict[str, Any]]:
+def groups_of_one_cause(rows: QuerySet[Any]) -> list[dict[str, Any]]:
+    """Return the largest groups of one cause among `rows`, each with the address of its list; one more than shown."""
     summed = rows.values("fingerprint", "consumer").annotate(
         count=Count("id"), error=Max("last_error"), first=Min("died_at"), last=Max("died_at")
     )
