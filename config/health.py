@@ -13,7 +13,10 @@ from prometheus_client.core import REGISTRY, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from outbox import stats
+from outbox.postgresql.driver import answers_within
 
+ANSWER_SECONDS = 3.0
+"""A database that takes longer is not healthy; who asks for health gives up soon."""
 WORKER_SEEN_WITHIN_SECONDS = 15.0
 OLDEST_DUE_WITHIN_SECONDS = 60.0
 
@@ -35,9 +38,9 @@ def live(_request: HttpRequest) -> HttpResponse:
 def ready(_request: HttpRequest) -> HttpResponse:
     """Orders can be placed: the database answers. What else is down is told, and does not matter here."""
     try:
-        with connection.cursor() as cursor:
+        with answers_within(ANSWER_SECONDS), connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
-        breakers = {view.destination: view.state for view in stats.breakers()}
+            breakers = {view.destination: view.state for view in stats.breakers()}
     except DatabaseError as error:
         return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
     outside = {name: "ok" if state == "closed" else f"degraded: breaker {state}" for name, state in breakers.items()}
@@ -48,8 +51,9 @@ def ready(_request: HttpRequest) -> HttpResponse:
 def workers(_request: HttpRequest) -> HttpResponse:
     """Work gets done: a worker was seen lately, and nothing that could run has waited too long."""
     try:
-        seen = [round(view.seen_seconds, 1) for view in stats.workers()]
-        oldest = stats.oldest_due_seconds()
+        with answers_within(ANSWER_SECONDS):
+            seen = [round(view.seen_seconds, 1) for view in stats.workers()]
+            oldest = stats.oldest_due_seconds()
     except DatabaseError as error:
         return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
     alive = [seconds for seconds in seen if seconds <= WORKER_SEEN_WITHIN_SECONDS]

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.admin_theme import UNFOLD as UNFOLD
 from config.logs import LOGGING as LOGGING
-from outbox.conf import ENGINE_JOBS, NETWORK_LIMITS, q_cluster
+from outbox.conf import ENGINE_JOBS, NETWORK_LIMITS, SERVER_NETWORK_LIMITS, q_cluster
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -90,13 +90,14 @@ TEMPLATES = [
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://tandem@127.0.0.1:5432/tandem")}
 DATABASES["default"].update(
-    ENGINE="django.db.backends.postgresql",
+    ENGINE="outbox.postgresql",
     CONN_MAX_AGE=env.int("CONN_MAX_AGE", default=60),
     CONN_HEALTH_CHECKS=True,
     DISABLE_SERVER_SIDE_CURSORS=True,
 )
 DATABASE_LISTEN_URL = env.str("DATABASE_LISTEN_URL", default="")
 POOLED = bool(DATABASE_LISTEN_URL)  # behind a pooler in transaction mode: no session settings, no prepared statements
+DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=25.0)
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     **NETWORK_LIMITS,
     application_name="tandem",
@@ -105,7 +106,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 )
 if not POOLED:
     DATABASES["default"]["OPTIONS"]["options"] = (
-        "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+        "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=20s -c idle_in_transaction_session_timeout=30s "
+        + SERVER_NETWORK_LIMITS
     )
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -23,8 +23,12 @@ NETWORK_LIMITS: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""Connection parameters by which a dead database is noticed within 30 s: limits to connecting, silence and
+"""Connection parameters by which a dead database is noticed within 25 s: limits to connecting, silence and
 unacknowledged data."""
+SERVER_NETWORK_LIMITS = (
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000"
+)
+"""The same the other way, for `options`: a host that is cut off loses row locks and session lock within 25 s."""
 
 
 class Setting(Generic[T]):
@@ -47,6 +51,9 @@ class Conf:
     """A direct URL of the database where DATABASES goes through a pooler in transaction mode."""
     NETWORK_LIMITS = Setting(NETWORK_LIMITS)
     """Connection parameters for DATABASE_LISTEN_URL."""
+    DATABASE_ANSWER_SECONDS = Setting(25.0)
+    """How long an answer is awaited from a database that stands still, where ENGINE is "outbox.postgresql"; 0: for
+    ever. Longer than the role's statement_timeout, so that the server's own limit comes first."""
     RELEASE = Setting("")
     """Which release this is; written into messages and shown beside workers."""
     LEASE_SECONDS = Setting(30)

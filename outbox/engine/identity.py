@@ -12,14 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import psutil
-import psycopg
 from django.db import connection
 from psycopg import Notify
 from structlog import get_logger
 from uuid_utils.compat import uuid7
 
 from outbox import doorbell
-from outbox.conf import conf
+from outbox.conf import SERVER_NETWORK_LIMITS, conf
+from outbox.postgresql import driver
 
 LOCK_CLASS = 0x0B0E
 """First half of the key of every worker's session lock."""
@@ -36,7 +36,7 @@ log = get_logger("outbox.worker")
 def listen_parameters() -> dict[str, Any]:
     """Return how to connect directly, past any pooler."""
     if conf.DATABASE_LISTEN_URL:
-        return {"conninfo": conf.DATABASE_LISTEN_URL, **conf.NETWORK_LIMITS}
+        return {"conninfo": conf.DATABASE_LISTEN_URL, "options": SERVER_NETWORK_LIMITS, **conf.NETWORK_LIMITS}
     parameters = connection.get_connection_params()
     for name in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(name, None)
@@ -68,7 +68,7 @@ class Identity:
         self.rung: set[str] = set()
         """Consumers that the doorbell named since the last look."""
         self._noted: list[int] = []
-        self._connection = psycopg.connect(**listen_parameters(), autocommit=True)
+        self._connection = driver.connect(**listen_parameters(), autocommit=True)
         self._connection.add_notify_handler(self._heard)
         self._sign_in()
 

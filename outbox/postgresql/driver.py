@@ -1,0 +1,64 @@
+"""psycopg, with a deadline for every answer that is kept on this side of the wire.
+
+The server's own limits do not help when it is the server that stands still: statement_timeout does not fire in a
+backend that is frozen, and TCP's keepalives are answered by a kernel whose processes are. Whoever waits for such an
+answer gives its connection up, and goes on with a new one; what it had not committed is rolled back.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from django.db import connection
+from psycopg.abc import PQGen
+
+from outbox.conf import conf
+
+CHECK_SECONDS = 0.1
+"""How often a wait looks at the clock, and lets signals in."""
+
+Result = TypeVar("Result")
+
+
+class Connection(psycopg.Connection[Any]):
+    """Gives itself up when an answer takes too long."""
+
+    answer_seconds: float | None = None
+    """The limit for one answer; None: wait for ever."""
+
+    def wait(self, gen: PQGen[Result], interval: float = CHECK_SECONDS, timeout: float | None = None) -> Result:
+        """Wait for the server. Raises OperationalError, with the connection closed, when the limit is over."""
+        if timeout is not None or self.answer_seconds is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_seconds)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()
+            raise psycopg.OperationalError(
+                f"No answer within {self.answer_seconds:g} s; the connection is given up"
+            ) from error
+
+
+def connect(*arguments: Any, **parameters: Any) -> Connection:
+    """Connect as psycopg does, with the limit of the settings."""
+    made = Connection.connect(*arguments, **parameters)
+    made.answer_seconds = conf.DATABASE_ANSWER_SECONDS or None
+    return made
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[None]:
+    """Wait at most `seconds` for each answer to this thread's connection of Django."""
+    connection.ensure_connection()
+    own: Connection = connection.connection
+    former, own.answer_seconds = own.answer_seconds, seconds
+    try:
+        yield
+    finally:
+        own.answer_seconds = former
+
+
+def __getattr__(name: str) -> Any:
+    """Whatever else Django asks its driver for is psycopg's."""
+    return getattr(psycopg, name)
