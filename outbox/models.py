@@ -134,7 +134,7 @@ class Attempt(models.Model):
     consumer = models.TextField()
     number = models.SmallIntegerField()
     kind = models.TextField()
-    """transient, unknown, throttled, permanent, crash or parked."""
+    """transient, unknown, throttled, permanent, crash, interrupted or parked."""
     error_class = models.TextField()
     error = models.TextField()
     fingerprint = models.TextField()

@@ -27,7 +27,7 @@ from outbox.publishing import unit_of_work
 MAX_IN_FLIGHT = 32
 """Threads per worker process, over all destinations."""
 
-_NOT_TOLD = ("throttled", "snoozed", "contended", "parked")
+_NOT_TOLD = ("throttled", "snoozed", "contended", "interrupted", "parked")
 """Kinds of failure after which the handler has nothing to note: nothing was done outside, nor will it be given up."""
 
 log = get_logger("outbox.external")
@@ -211,7 +211,7 @@ class Caller:
         `sent` tells that it is the call itself that failed: a probe that shows that the outage lasts costs its message
         no attempt, else the few messages of a quiet hour would be given up before a long outage ends.
         """
-        verdict = failures.judge(error, call.claimed.attempts + 1, failures.policy_of(call.consumer))
+        verdict = failures.verdict_on(call.claimed, error, failures.policy_of(call.consumer))
         if sent and call.probe and verdict.kind in ("transient", "unknown"):
             wait = failures.policy_of(call.consumer).delay(call.claimed.attempts + 1)
             verdict = replace(verdict, state="scheduled", delay=wait, counts=False)

@@ -29,6 +29,11 @@ MAX_TRACEBACK_CHARACTERS = 20_000
 CONTENTION_STATES = {"40001", "40P01", "55P03"}
 """serialization_failure, deadlock_detected, lock_not_available: somebody else was first; nothing is wrong."""
 
+INTERRUPTION_STATES = {"57P01", "57P02", "57P03"}
+"""admin_shutdown, crash_shutdown, cannot_connect_now; besides the whole class 08, and errors that no server sent."""
+INTERRUPTIONS_UNTIL_BLAMED = 10
+"""A message whose session ends this often is the reason for it, whatever the error says."""
+
 log = get_logger("outbox.failures")
 
 
@@ -37,7 +42,7 @@ class Verdict:
     """Where a delivery goes after a failed attempt."""
 
     kind: str
-    """transient, unknown, throttled, permanent, parked, snoozed or contended."""
+    """transient, unknown, throttled, permanent, parked, snoozed, contended or interrupted."""
     state: str
     delay: timedelta | None
     counts: bool
@@ -62,6 +67,14 @@ def is_repeat(error: BaseException) -> bool:
     )
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Tell whether the session with the database ended under the work: Django may have a new one by now."""
+    cause = error.__cause__
+    if not isinstance(error, OperationalError) or not isinstance(cause, psycopg.OperationalError):
+        return False
+    return cause.sqlstate is None or cause.sqlstate.startswith("08") or cause.sqlstate in INTERRUPTION_STATES
+
+
 def connection_lost(error: BaseException) -> bool:
     """Tell whether the database went away under the work, so that nothing can be recorded now."""
     if isinstance(error, psycopg.Error):
@@ -80,13 +93,28 @@ def judge(error: BaseException, attempt: int, policy: RetryPolicy) -> Verdict:
         return Verdict("snoozed", "scheduled", error.delay, counts=False)
     if is_contention(error):
         return Verdict("contended", "scheduled", timedelta(milliseconds=50 + 50 * min(attempt, 10)), counts=False)
+    if is_interruption(error):
+        return Verdict("interrupted", "scheduled", timedelta(milliseconds=500), counts=False)
     if isinstance(error, Throttled):
         return Verdict("throttled", "scheduled", timedelta(seconds=error.retry_after), counts=False)
     if isinstance(error, UnknownContract):
         return Verdict("parked", "parked", None, counts=False)
     if isinstance(error, Permanent | InvalidPayload):
         return Verdict("permanent", "dead", None, counts=True)
-    kind = "unknown" if isinstance(error, Transient) and error.unknown else "transient"
+    return _counted("unknown" if isinstance(error, Transient) and error.unknown else "transient", attempt, policy)
+
+
+def verdict_on(claimed: Claimed, error: BaseException, policy: RetryPolicy) -> Verdict:
+    """Classify the failure of a claimed message, and blame it when it ends its session again and again."""
+    verdict = judge(error, claimed.attempts + 1, policy)
+    if verdict.kind == "interrupted":
+        past = Attempt.objects.filter(message_id=claimed.message_id, consumer=claimed.consumer, kind="interrupted")
+        if past.count() >= INTERRUPTIONS_UNTIL_BLAMED:
+            return _counted("transient", claimed.attempts + 1, policy)
+    return verdict
+
+
+def _counted(kind: str, attempt: int, policy: RetryPolicy) -> Verdict:
     if policy.is_last(attempt):
         return Verdict(kind, "dead", None, counts=True)
     return Verdict(kind, "scheduled", policy.delay(attempt), counts=True)

@@ -62,7 +62,7 @@ def settle_failure(
         queue.drop(claimed.id)
         log.info("repeat_dropped", consumer=claimed.consumer, message_id=str(claimed.message_id))
         return
-    verdict = failures.judge(error, claimed.attempts + 1, failures.policy_of(consumer))
+    verdict = failures.verdict_on(claimed, error, failures.policy_of(consumer))
     with unit_of_work():
         in_context(
             claimed,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.db import IntegrityError, OperationalError
 from hypothesis import given
@@ -15,6 +16,13 @@ from outbox.outcomes import Permanent, Snooze, Throttled, Transient
 from outbox.retry import RetryPolicy
 
 POLICY = RetryPolicy(attempts=3, base_seconds=10, cap_seconds=60)
+
+
+def session_ended(sqlstate: str | None) -> Exception:
+    """Return the error of a session that the server ended with `sqlstate`, or without a word."""
+    error = OperationalError("gone")
+    error.__cause__ = psycopg.errors.lookup(sqlstate)() if sqlstate else psycopg.OperationalError()
+    return error
 
 
 def database_error(sqlstate: str | None, kind: type[Exception] = OperationalError) -> Exception:
@@ -42,6 +50,10 @@ def database_error(sqlstate: str | None, kind: type[Exception] = OperationalErro
         (database_error("40P01"), 3, "contended", "scheduled", False),
         (database_error("40001"), 3, "contended", "scheduled", False),
         (database_error("55P03"), 3, "contended", "scheduled", False),
+        (session_ended("57P01"), 3, "interrupted", "scheduled", False),
+        (session_ended("08006"), 3, "interrupted", "scheduled", False),
+        (session_ended(None), 3, "interrupted", "scheduled", False),
+        (session_ended("53200"), 1, "transient", "scheduled", True),
         (database_error("57014"), 1, "transient", "scheduled", True),
         (database_error(None), 1, "transient", "scheduled", True),
         (database_error("23505", IntegrityError), 1, "transient", "scheduled", True),
