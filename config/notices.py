@@ -51,6 +51,11 @@ def notices_of(
         notices.append(
             Notice("dead", "attention", title, text, None, console_list("deadletter"), "Open the dead letters")
         )
+    if parked := sum(depth.parked for depth in depths):
+        title = f"{parked:,} message{' waits' if parked == 1 else 's wait'} for another release."
+        text = "No running worker knows their contract or their consumer; they are done as soon as one does."
+        href = f"{console_list('delivery')}?state__exact=parked"
+        notices.append(Notice("parked", "attention", title, text, None, href, "Open the deliveries"))
     if stuck:
         title = f"{stuck:,} saga{' is' if stuck == 1 else 's are'} stuck."
         href = f"{console_list('saga')}?status__in={','.join(STUCK)}"

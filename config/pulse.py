@@ -241,8 +241,10 @@ def _queue(consumer: str, depth: stats.QueueDepth | None, held: Held | None, don
         return Queue(consumer, plain_name(consumer), 0, 0, None, done, failed, "done", "Flowing")
     late = depth.oldest_seconds > LATE
     tone, word = "done", "Flowing"
-    if depth.dead or depth.parked:
-        tone, word = "failed", f"{depth.dead + depth.parked} given up"
+    if depth.dead:
+        tone, word = "failed", f"{depth.dead} given up"
+    elif depth.parked:
+        tone, word = "attention", f"{depth.parked} parked"
     elif held:
         tone, word = "attention", f"Held: {held.destination}"
     elif late:

@@ -10,7 +10,9 @@ from django.db import DatabaseError, connection
 from structlog import get_logger
 
 WORK = "outbox_work"
-"""Channel of the workers; the payload names the consumers that have something to do."""
+"""Channel of the workers; the payload names the consumer that has something to do."""
+PARKED = "(parked)"
+"""Rung for instead of a consumer: somebody parked what another release may know."""
 
 log = get_logger("outbox.doorbell")
 

@@ -46,7 +46,7 @@ class DeliveryState(models.TextChoices):
     ISOLATED = "isolated", "Runs alone"
     """Its worker died: it is run alone, so that it cannot take others with it."""
     PARKED = "parked", "Parked"
-    """No release that runs knows its contract."""
+    """No release that runs knows its contract or its consumer."""
     DEAD = "dead", "Dead letter"
 
 
@@ -161,6 +161,10 @@ class Worker(models.Model):
     release = models.TextField(db_default="", default="")
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    consumers = ArrayField(models.TextField(), db_default=[], default=list)
+    """The consumers that its release knows."""
+    contracts = ArrayField(models.TextField(), db_default=[], default=list)
+    """The contracts that its release can read, as name/version."""
     consumer = models.TextField(db_default="", default="")
     deliveries = models.JSONField(db_default=[], default=list)
     """Ids of the deliveries in its hands: written outside the transaction, so that it survives the crash."""

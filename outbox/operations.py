@@ -47,7 +47,7 @@ def retry_dead_letter(delivery_id: int, reason: str) -> None:
     Raises IllegalOperation for a blank reason, or when it is no dead letter any more.
     """
     reason = audit.require_reason(reason)
-    row = _lock_dead(delivery_id)
+    row = _lock(delivery_id, DeliveryState.DEAD)
     state, crashes = DeliveryState.READY, 0
     if row.crashes:
         state, crashes = DeliveryState.ISOLATED, CRASHES_UNTIL_ISOLATED
@@ -63,10 +63,11 @@ def retry_dead_letter(delivery_id: int, reason: str) -> None:
 def discard_dead_letter(delivery_id: int, reason: str) -> None:
     """Give a dead letter up for good: its receipt says `discarded`, its attempts stay on record.
 
-    A saga that waits for it goes on waiting for a person. Raises IllegalOperation as retry_dead_letter does.
+    So may be given up what is parked for a consumer or a contract that will never come back. A saga that waits for it
+    goes on waiting for a person. Raises IllegalOperation as retry_dead_letter does.
     """
     reason = audit.require_reason(reason)
-    row = _lock_dead(delivery_id)
+    row = _lock(delivery_id, DeliveryState.DEAD, DeliveryState.PARKED)
     Receipt.objects.create(
         message_id=row.message_id, consumer=row.consumer, attempts=row.attempts, duration_ms=0, outcome=DISCARDED
     )
@@ -131,9 +132,9 @@ def what_became_of(delivery_id: int) -> str:
     )
 
 
-def _lock_dead(delivery_id: int) -> Delivery:
+def _lock(delivery_id: int, *states: DeliveryState) -> Delivery:
     # The condition is part of the lock: a row that a worker holds by now is not waited for.
-    row = Delivery.objects.select_for_update().filter(id=delivery_id, state=DeliveryState.DEAD).first()
+    row = Delivery.objects.select_for_update().filter(id=delivery_id, state__in=states).first()
     if row is None:
         raise IllegalOperation(what_became_of(delivery_id))
     return row

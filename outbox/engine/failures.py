@@ -12,13 +12,14 @@ import psycopg
 from django.db import IntegrityError, OperationalError, connection
 from structlog import get_logger
 
-from outbox import stats
+from outbox import doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer
 from outbox.engine.queue import Claimed
 from outbox.errors import InvalidPayload, UnknownContract
 from outbox.models import Attempt
 from outbox.outcomes import Permanent, Snooze, Throttled, Transient
+from outbox.publishing import open_unit
 from outbox.retry import RetryPolicy
 from outbox.sagas.attention import delivery_died
 
@@ -134,7 +135,7 @@ SET state = %(state)s, attempts = attempts + %(step)s, crashes = CASE WHEN %(cou
     due_at = CASE WHEN %(state)s = 'scheduled' THEN now() + make_interval(secs => %(delay)s) END,
     waiting_for = %(waiting_for)s, last_error = %(error)s, fingerprint = %(fingerprint)s,
     died_at = CASE WHEN %(state)s = 'dead' THEN now() END, lease_owner = NULL, lease_until = NULL
-WHERE id = %(id)s AND (lease_owner = %(owner)s OR (lease_owner IS NULL AND state IN ('ready', 'isolated')))
+WHERE id = %(id)s AND (lease_owner = %(owner)s OR (lease_owner IS NULL AND state IN ('ready', 'isolated', 'parked')))
 RETURNING 1
 """
 
@@ -166,7 +167,9 @@ def record(
     if verdict.kind in ("snoozed", "contended"):
         return True
     _write_attempt(claimed, verdict, error, mark, owner, milliseconds)
-    stats.count(claimed.consumer, "dead" if verdict.final else "failed")
+    stats.count(claimed.consumer, {"dead": "dead", "parked": "parked"}.get(verdict.state, "failed"))
+    if verdict.state == "parked":
+        open_unit().rings.add((doorbell.WORK, doorbell.PARKED))
     if verdict.final:
         delivery_died(claimed.message_id, claimed.consumer, reason=str(error))
     return True

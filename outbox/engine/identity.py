@@ -19,13 +19,15 @@ from uuid_utils.compat import uuid7
 
 from outbox import doorbell
 from outbox.conf import SERVER_NETWORK_LIMITS, conf
+from outbox.consumers import all_consumers
+from outbox.engine.parking import readable_contracts
 from outbox.postgresql import driver
 
 LOCK_CLASS = 0x0B0E
 """First half of the key of every worker's session lock."""
 
 _REGISTER = """
-INSERT INTO outbox_worker (id, host, pid, lock, release) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO outbox_worker (id, host, pid, lock, release, consumers, contracts) VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 _NOTE = "UPDATE outbox_worker SET consumer = %s, deliveries = %s::jsonb, seen_at = now() WHERE id = %s"
 _SEEN = "UPDATE outbox_worker SET seen_at = now() WHERE id = %s"
@@ -78,7 +80,8 @@ class Identity:
         # The note must outlive this process, not the server: the server's crash ends every worker anyway.
         execute("SET synchronous_commit = off")
         execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, lock))
-        execute(_REGISTER, (self.id, socket.gethostname(), self.pid, lock, conf.RELEASE))
+        knows = ([entry.name for entry in all_consumers()], readable_contracts())
+        execute(_REGISTER, (self.id, socket.gethostname(), self.pid, lock, conf.RELEASE, *knows))
         execute(f"LISTEN {doorbell.WORK}")
 
     def _heard(self, notify: Notify) -> None:

@@ -13,7 +13,6 @@ from django.db import connection
 
 from outbox.conf import conf
 from outbox.consumers import Incoming
-from outbox.contracts import all_contracts
 
 PROMOTED_AT_ONCE = 500
 _COLUMNS = """
@@ -30,7 +29,7 @@ SELECT {_COLUMNS} FROM (
 _CLAIM_ONE = f"""
 SELECT {_COLUMNS} FROM (
     SELECT id, consumer, attempts, crashes, message_id, enqueued_at FROM outbox_delivery
-    WHERE id = %s AND state IN ('ready', 'isolated') FOR UPDATE SKIP LOCKED
+    WHERE id = %s AND state IN ('ready', 'isolated', 'parked') FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id
 """  # noqa: S608 - only the column list is repeated
 _ISOLATED = "SELECT id, consumer FROM outbox_delivery WHERE state = 'isolated' ORDER BY id LIMIT 20"
@@ -80,12 +79,6 @@ UPDATE outbox_delivery SET state = 'ready', lease_owner = NULL, lease_until = NU
 WHERE id = ANY(ARRAY(
     SELECT id FROM outbox_delivery WHERE state = 'leased' AND lease_until < now() LIMIT 500 FOR UPDATE SKIP LOCKED
 )) RETURNING consumer
-"""
-_UNPARK = """
-UPDATE outbox_delivery d SET state = 'ready', enqueued_at = now()
-FROM outbox_message m, unnest(%s::text[], %s::smallint[]) AS known (name, version)
-WHERE d.state = 'parked' AND m.id = d.message_id AND m.name = known.name AND m.version = known.version
-  AND d.consumer = ANY(%s)
 """
 
 
@@ -151,7 +144,7 @@ def claim(consumer: str, limit: int) -> list[Claimed]:
 
 
 def claim_one(delivery_id: int) -> Claimed | None:
-    """Lock one delivery that is ready or isolated; None when it is gone or held by another worker."""
+    """Lock one delivery that is ready, isolated or parked; None when it is gone or held by another worker."""
     rows = _rows(_CLAIM_ONE, (delivery_id,))
     return _claimed(rows[0]) if rows else None
 
@@ -222,11 +215,3 @@ def promote_due() -> tuple[list[str], timedelta | None]:
 def release_expired_leases() -> list[str]:
     """Make deliveries whose lease ran out ready again; return their consumers."""
     return [row[0] for row in _rows(_EXPIRED, ())]
-
-
-def release_parked(consumers: list[str]) -> None:
-    """Make parked deliveries ready whose contract this release knows."""
-    known = [(entry.name, version) for entry in all_contracts() for version in entry.readable_versions()]
-    names, versions = [name for name, _ in known], [version for _, version in known]
-    with connection.cursor() as cursor:
-        cursor.execute(_UNPARK, (names, versions, consumers))

@@ -30,7 +30,7 @@ _REMOVE = "DELETE FROM outbox_worker WHERE id = ANY(%s) RETURNING id, host, pid,
 _COUNT_CRASH = """
 WITH hand AS (
     SELECT id FROM outbox_delivery
-    WHERE (id = ANY(%(noted)s::bigint[]) AND state IN ('ready', 'isolated') AND lease_owner IS NULL)
+    WHERE (id = ANY(%(noted)s::bigint[]) AND state IN ('ready', 'isolated', 'parked') AND lease_owner IS NULL)
        OR (state = 'leased' AND lease_owner = %(worker)s)
     FOR UPDATE
 ), verdict AS (

@@ -12,10 +12,10 @@ import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from structlog import get_logger
 
-from outbox import breakers, control, stats
+from outbox import breakers, control, doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
-from outbox.engine import queue, reaper
+from outbox.engine import parking, queue, reaper
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
 from outbox.engine.transactional import run_batch, run_one
@@ -26,6 +26,7 @@ LINGER_SECONDS = 25.0
 """How long a shift that is over may wait for its calls."""
 REAP_SECONDS = 1.0
 SEEN_SECONDS = 5.0
+PARKED_SECONDS = 5.0
 PAUSE_AFTER_ERROR_SECONDS = 0.5
 
 log = get_logger("outbox.shift")
@@ -40,7 +41,7 @@ class Shift:
         self._hot: deque[str] = deque()
         """Consumers that may have something to do, in turn."""
         self._names = [entry.name for entry in all_consumers()]
-        self._look_at = self._reap_at = self._seen_at = 0.0
+        self._look_at = self._reap_at = self._seen_at = self._parked_at = 0.0
         breakers.register_destinations()
 
     def run(self, stopping: Callable[[], bool], seconds: float = SHIFT_SECONDS) -> None:
@@ -102,7 +103,9 @@ class Shift:
             self._seen_at = now + SEEN_SECONDS
             self.me.seen()
             queue.extend_leases(self.me.id)
-            queue.release_parked(self._names)
+            parking.park_what_nobody_knows()
+        if now >= self._parked_at or doorbell.PARKED in self.me.rung:
+            self._take_parked(now)
 
     def _look(self, now: float) -> None:
         promoted, until_next = queue.promote_due()
@@ -112,6 +115,21 @@ class Shift:
         if until_next is not None:
             wait = min(wait, max(0.0, until_next.total_seconds()))
         self._look_at = now + wait
+
+    def _take_parked(self, now: float) -> None:
+        """Do what was parked and this release knows; leave it to everybody where every worker knows it."""
+        found = parking.to_do([name for name in self._names if not control.is_paused(name)])
+        for_all = [parked for parked in found if parked.by_everyone]
+        self._heat(parking.release(for_all))
+        taken = len(for_all) + sum(self._run_parked(parked) for parked in found if not parked.by_everyone)
+        self._parked_at = now if taken == parking.LISTED_AT_ONCE else now + PARKED_SECONDS
+
+    def _run_parked(self, parked: parking.Parked) -> bool:
+        entry = find(parked.consumer)
+        assert entry is not None
+        if isinstance(entry, ExternalConsumer):
+            return bool(self._caller.start(entry, only=parked.id))
+        return run_one(entry, parked.id, self.me)
 
     def _run_isolated(self) -> None:
         """Run what has crashed workers before, alone: one at a time, and nothing else in this process meanwhile."""

@@ -88,6 +88,15 @@ def test_dead_letters_are_counted_and_grouped_by_cause(viewer, worker):
     assert "3 messages were given up." in page(viewer)
 
 
+@pytest.mark.requirement("M19")
+def test_what_no_running_release_knows_is_not_called_given_up(viewer, worker):
+    Delivery.objects.create(message_id=uuid7(), consumer="payments.of_tomorrow", state="parked")
+    assert [(queue.tone, queue.word) for queue in take_pulse().queues] == [("attention", "1 parked")]
+    html = page(viewer)
+    assert "1 message waits for another release." in html
+    assert "/admin/outbox/delivery/?state__exact=parked" in html
+
+
 def test_a_stuck_saga_needs_attention(viewer, worker):
     Saga.objects.create(definition="orders.place_order", version=1, key=uuid7(), correlation_id=uuid7())
     Saga.objects.create(
