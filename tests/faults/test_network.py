@@ -140,9 +140,7 @@ def test_a_worker_cut_off_inside_its_transaction_does_the_whole_of_it_again(line
     assert_done_once(ids)
 
 
-def test_a_message_that_ends_its_own_session_again_and_again_is_set_aside_and_its_neighbours_are_done(
-    line, monkeypatch
-):
+def test_a_message_that_ends_its_session_again_and_again_is_set_aside_its_neighbours_are_done(line, monkeypatch):
     """A lost session blames nobody, but not for ever: else one such message would never end."""
     monkeypatch.setattr(failures, "INTERRUPTIONS_UNTIL_BLAMED", 2)
 

@@ -72,18 +72,6 @@ def test_a_call_under_way_is_repeated_when_its_worker_is_killed(cluster):
     assert Receipt.objects.get(message_id=message_id).attempts == 2
 
 
-@pytest.mark.requirement("M15")
-def test_a_message_that_kills_its_worker_is_set_aside_after_three_crashes_and_its_neighbours_are_done_once(cluster):
-    with unit_of_work():
-        for number in range(10):
-            send(Note(bench_id=BENCH, number=number, behaviour="die" if number == 4 else ""))
-    eventually(settled, 40)
-    assert effects() == Counter(set(range(10)) - {4})
-    dead = Delivery.objects.get()
-    assert (dead.state, dead.crashes) == ("dead", 3)
-    assert Attempt.objects.filter(message_id=dead.message_id, kind="crash").count() >= 3
-
-
 def test_the_whole_cluster_killed_at_once_resumes_everything(cluster):
     send_notes(30, "slow")
     eventually(lambda: Worker.objects.exclude(deliveries=[]).exists())

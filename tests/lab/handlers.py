@@ -1,12 +1,18 @@
 """Handlers that behave as their message tells them to."""
 
+import ctypes
 import os
+import resource
+import signal
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
 from uuid import UUID
+
+import psutil
 
 from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
@@ -27,14 +33,37 @@ answers: dict[int, Event] = defaultdict(Event)
 """Holds back the answer to a call that is told to wait, by attempt."""
 
 
+def _fill_memory() -> None:
+    """Take more memory than the process may have: 64 MB above what it has, so that the machine notices nothing."""
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + 64_000_000, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    hoard = []
+    for size in (1_000_000, 1_000, 10):
+        try:
+            while True:
+                hoard.append(bytearray(size))
+        except MemoryError:
+            if size == 10:
+                raise
+
+
+POISONS: dict[str, Callable[[], object]] = {
+    "die": lambda: os._exit(9),
+    "segfault": lambda: ctypes.string_at(0),
+    "oom_killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "fill_memory": _fill_memory,
+}
+"""Ways to take the whole process along."""
+
+
 def behave(behaviour: str, message: Incoming) -> None:
     """Do what the message asks for."""
     if behaviour == "fail" or (behaviour == "fail_once" and message.attempt == 1):
         raise RuntimeError(f"told to fail {message.id}")
     if behaviour == "permanent":
         raise Permanent("told to give up")
-    if behaviour == "die":
-        os._exit(9)
+    if behaviour in POISONS:
+        POISONS[behaviour]()
     if behaviour == "snooze" and Effect.objects.filter(message_id=message.id).count() == 0:
         raise Snooze(timedelta(milliseconds=50), "told to wait")
     if behaviour == "slow":
@@ -79,6 +108,8 @@ class Calling:
     def call(self, plan: Plan) -> str:
         calls[plan.number] += 1
         called_at[plan.number] = time.monotonic()
+        if plan.behaviour in POISONS:
+            POISONS[plan.behaviour]()
         fail(plan)
         if plan.behaviour == "slow":
             time.sleep(0.2)
