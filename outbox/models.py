@@ -239,7 +239,7 @@ class Saga(models.Model):
     """Index of the step that is under way, forward or being compensated."""
     data = models.JSONField(default=dict)
     early = models.JSONField(default=list)
-    """Replies that came before their step began: [name, payload, message id]."""
+    """Replies that came before their step began: [name, version, payload, message id]."""
     reason_code = models.TextField(default="")
     reason = models.TextField(default="")
     correlation_id = models.UUIDField()

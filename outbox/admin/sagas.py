@@ -118,7 +118,7 @@ class SagaAdmin(ReadOnlyAdmin):
             "step": next((step.label for step in steps if step.position == saga.position), present_step(saga)),
             "dead_letters": [step for step in steps if step.dead_letter],
             "until": saga.finished_at or timezone.now(),
-            "early": [(name, message_id) for name, _, message_id in saga.early],
+            "early": [(name, message_id) for name, _, _, message_id in saga.early],
             "data": case.pretty(saga.data),
         }
         return TemplateResponse(request, "admin/outbox/saga/case.html", context)

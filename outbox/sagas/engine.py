@@ -123,7 +123,8 @@ def _take(saga: Saga, event: Message, message_id: UUID) -> None:
 
 
 def _keep_early(saga: Saga, event: Message, message_id: UUID) -> None:
-    saga.early.append([contract_of(event).name, encode(event).decode(), str(message_id)])
+    declared = contract_of(event)
+    saga.early.append([declared.name, declared.version, encode(event).decode(), str(message_id)])
 
 
 def _step_done(saga: Saga, reply_id: UUID | None) -> None:
@@ -157,9 +158,8 @@ def _begin(saga: Saga, position: int) -> None:
 
 def _take_early(saga: Saga) -> None:
     waiting, saga.early = saga.early, []
-    for name, payload, message_id in waiting:
-        declared = contract_named(name)
-        event = declared.decode(payload, declared.version)
+    for name, version, payload, message_id in waiting:
+        event = contract_named(name).decode(payload, version)
         if saga.status in FINISHED:
             return
         _take(saga, event, UUID(message_id))

@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError
 
 from outbox import operations
+from outbox.contracts import contract_named
 from outbox.errors import NoUnitOfWork
 from outbox.models import Delivery, Saga, SagaStep
 from outbox.outcomes import Permanent
@@ -127,6 +128,19 @@ def test_replies_that_come_before_their_step_are_kept_for_it(drain, invariants_h
     assert (saga(trip).position, saga(trip).early) == (4, [])
     way_to(drain, trip, Landed(trip_id=trip, last=True))
     assert saga(trip).status == "completed"
+
+
+def test_an_early_reply_is_read_by_the_version_it_was_kept_in(drain, monkeypatch):
+    trip = begin()
+    drain()
+    way_to(drain, trip, TakenOff(trip_id=trip))
+    (kept,) = saga(trip).early
+    older = [kept[0], 0, kept[2].replace("trip_id", "journey_id"), kept[3]]
+    Saga.objects.filter(key=trip).update(early=[older])
+    renamed = contract_named("lab.taken_off").upcasters
+    monkeypatch.setitem(renamed, 0, lambda payload: {"trip_id": payload["journey_id"]})
+    way_to(drain, trip, Booked(trip_id=trip))
+    assert (saga(trip).position, saga(trip).early) == (3, [])
 
 
 def test_one_reply_may_end_this_step_and_a_later_one(drain):
