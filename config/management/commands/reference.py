@@ -25,4 +25,4 @@ class Command(BaseCommand):
             for name in write(folder):
                 self.stdout.write(f"wrote {name}")
         elif names := out_of_date(folder):
-            raise CommandError(f"Out of date: {', '.join(names)}. Run `./tandem manage reference --write`.")
+            raise CommandError(f"Out of date: {', '.join(names)}. Run `./tandem check --write`.")
