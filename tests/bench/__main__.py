@@ -1,4 +1,6 @@
-"""The benchmarks: `./tandem bench [pickup] [drain] [placing]`. Writes bench.json beside the table it prints.
+"""The benchmarks: `./tandem bench [engine] [placing]`, or single rows such as `drain.noop` or all of `engine.drain`.
+
+Writes bench.json beside the table it prints.
 
 They run in a database of their own on the server of DATABASE_URL, made anew each time.
 """
@@ -36,19 +38,18 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402 - the same
 
-from tests.bench.drain import drain  # noqa: E402
+from tests.bench.engine import table  # noqa: E402
 from tests.bench.measuring import DATA, LOG, Result  # noqa: E402
-from tests.bench.pickup import pickup  # noqa: E402
 from tests.bench.placing import placing  # noqa: E402
 
-BENCHMARKS = {"pickup": pickup, "drain": drain, "placing": placing}
-HEADINGS = ("", "value", "baseline", "ratio", "shall be")
+HEADINGS = ("", "value", "baseline", "ratio", "shall be", "against", "")
 
 
 def row(result: Result) -> tuple[str, ...]:
-    baseline = "" if result.baseline is None else f"{result.baseline:,.2f}"
+    value = "" if result.value is None else f"{result.value:,.2f} {result.unit}"
+    baseline = "" if result.baseline_value is None else f"{result.baseline_value:,.2f}"
     ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
-    return result.name, f"{result.value:,.2f} {result.unit}", baseline, ratio, result.bound
+    return result.name, value, baseline, ratio, result.bound, result.baseline or "", result.reason
 
 
 def show(results: list[Result]) -> None:
@@ -59,19 +60,28 @@ def show(results: list[Result]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def rows_of(name: str) -> list[str]:
+    """Return the rows that `name` means: one, those under it, or with the word `engine` all of the engine's."""
+    if name == "placing":
+        return [name]
+    prefix = name.removeprefix("engine").removeprefix(".")
+    return [row for row in table.names() if not prefix or row == prefix or row.startswith(f"{prefix}.")]
+
+
 def main(names: list[str]) -> int:
-    unknown = sorted(set(names) - set(BENCHMARKS))
-    if unknown:
-        print(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(BENCHMARKS)}.", file=sys.stderr)
+    wanted = {name: rows_of(name) for name in names or ("engine", "placing")}
+    if unknown := [name for name, rows in wanted.items() if not rows]:
+        there = ", ".join(("engine", *table.names(), "placing"))
+        print(f"There is no benchmark {', '.join(unknown)}. There are: {there}.", file=sys.stderr)
         return 2
     DATA.mkdir(parents=True, exist_ok=True)
     LOG.write_bytes(b"")
     call_command("migrate", verbosity=0)
-    results: list[Result] = []
-    for name in names or BENCHMARKS:
-        print(f"  {name}", file=sys.stderr, flush=True)
-        results += BENCHMARKS[name]()
-        (DATA / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    measured = {row for rows in wanted.values() for row in rows}
+    results = table.engine(sorted(measured - {"placing"})) if measured - {"placing"} else []
+    if "placing" in measured:
+        results += placing()
+    (DATA / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
     show(results)
     print(f"\nFigures depend on the machine; ratios were taken in turn. Written to {DATA / 'bench.json'}.")
     return 0

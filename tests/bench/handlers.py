@@ -1,9 +1,23 @@
 import time
 
-from outbox.consumers import Incoming, consumer
+from django.db import connection
+
+from outbox.consumers import Incoming, consumer, external_consumer
+from outbox.publishing import send
 from tests.bench import work
-from tests.bench.commands import Stamp, Touch
+from tests.bench.commands import Call, Forward, Forwarded, Noop, Placed, Stamp, Touch, Update
 from tests.bench.models import Pickup
+
+
+@consumer(Noop, name="bench.noop", batch=100)
+def noop(command: Noop, message: Incoming) -> None:
+    pass
+
+
+@consumer(Update, name="bench.update", batch=100)
+def update(command: Update, message: Incoming) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE bench_item SET touched = touched + 1 WHERE id = %s", (command.number,))
 
 
 @consumer(Touch, name="bench.touch", batch=100)
@@ -11,7 +25,34 @@ def touch(command: Touch, message: Incoming) -> None:
     work.touch(command.number)
 
 
+@consumer(Forward, name="bench.forward", batch=100)
+def forward(command: Forward, message: Incoming) -> None:
+    send(Forwarded(bench_id=command.bench_id, number=command.number))
+
+
+@consumer(Forwarded, name="bench.forwarded", batch=100)
+def forwarded(command: Forwarded, message: Incoming) -> None:
+    pass
+
+
+@external_consumer(Call, name="bench.call", destination="bench", concurrency=32)
+class Calling:
+    def prepare(self, command: Call, message: Incoming) -> int:
+        return command.number
+
+    def call(self, plan: int) -> int:
+        return plan
+
+    def record(self, command: Call, message: Incoming, plan: int, result: int) -> None:
+        pass
+
+
 @consumer(Stamp, name="bench.stamp")
 def stamp(command: Stamp, message: Incoming) -> None:
     began = time.time()
     Pickup.objects.create(number=command.number, at=began)
+
+
+@consumer(Placed, name="bench.placed", batch=20)
+def placed(command: Placed, message: Incoming) -> None:
+    pass

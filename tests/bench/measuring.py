@@ -1,4 +1,4 @@
-"""How things are measured: ours and the baseline in turn, several rounds, medians of what was found."""
+"""How things are measured: ours and the baselines in turn, several rounds, medians of what was found."""
 
 import os
 import statistics
@@ -14,6 +14,7 @@ ROUNDS = 5
 DATA = Path(os.environ.get("TANDEM_DATA_DIR", "var"))
 LOG = DATA / "bench.log"
 Samples = Mapping[str, float]
+Measure = Callable[[], Samples]
 
 
 @dataclass(frozen=True)
@@ -21,42 +22,68 @@ class Result:
     """One figure, and the baseline it is held against. `ratio` is value / baseline."""
 
     name: str
-    value: float
+    value: float | None
     unit: str
-    baseline: float | None = None
+    baseline: str | None = None
+    """What it is compared with."""
+    baseline_value: float | None = None
     ratio: float | None = None
-    rounds: int = 1
+    rounds: int = ROUNDS
     bound: str = ""
-    """What the ratio or the value shall keep."""
+    """What the ratio, or the value where there is no baseline, shall keep."""
+    reason: str = ""
+    """Why there is no ratio."""
 
 
-def compare(
-    ours: Callable[[], Samples],
-    baseline: Callable[[], Samples],
-    *,
-    units: Mapping[str, str],
-    bounds: Mapping[str, str],
-) -> list[Result]:
-    """Measure both in turn, ROUNDS times; return each figure as the median of its rounds.
+@dataclass(frozen=True)
+class Row:
+    """A figure to report: one of the samples of `measure`, against one of those of `against`."""
+
+    name: str
+    unit: str
+    measure: str
+    bound: str = ""
+    baseline: str | None = None
+    """Name of the baseline's sample."""
+    against: str | None = None
+    """The measure that gives it; the baseline's own name by default."""
+
+    @property
+    def measures(self) -> set[str]:
+        """What must be measured for it."""
+        return {self.measure, self.against or self.baseline or self.measure}
+
+
+def take_turns(measures: Mapping[str, Measure], rounds: int = ROUNDS) -> list[dict[str, float]]:
+    """Measure each in turn, `rounds` times; return the samples of each round."""
+    taken = []
+    for number in range(rounds):
+        samples: dict[str, float] = {}
+        for name, measure in measures.items():
+            print(f"    round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+            samples.update(measure())
+        taken.append(samples)
+    return taken
+
+
+def result_of(row: Row, rounds: Sequence[Samples]) -> Result:
+    """Return the figure as the median of its rounds.
 
     The ratio is the median of the rounds' ratios: what disturbs the machine disturbs both halves of a round.
     """
-    rounds = []
-    for number in range(ROUNDS):
-        print(f"    round {number + 1} of {ROUNDS}", file=sys.stderr, flush=True)
-        rounds.append((ours(), baseline()))
-    return [
-        Result(
-            name,
-            round(statistics.median(mine[name] for mine, _ in rounds), 3),
-            unit,
-            round(statistics.median(other[name] for _, other in rounds), 3),
-            round(statistics.median(mine[name] / other[name] for mine, other in rounds), 2),
-            ROUNDS,
-            bounds.get(name, ""),
-        )
-        for name, unit in units.items()
-    ]
+    value = round(statistics.median(samples[row.name] for samples in rounds), 3)
+    if row.baseline is None:
+        return Result(row.name, value, row.unit, rounds=len(rounds), bound=row.bound)
+    return Result(
+        row.name,
+        value,
+        row.unit,
+        row.baseline,
+        round(statistics.median(samples[row.baseline] for samples in rounds), 3),
+        round(statistics.median(samples[row.name] / samples[row.baseline] for samples in rounds), 2),
+        len(rounds),
+        row.bound,
+    )
 
 
 @contextmanager

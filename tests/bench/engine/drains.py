@@ -1,0 +1,128 @@
+"""Draining a backlog with two workers: from the moment they may begin to the moment the last batch began."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from uuid import uuid4
+
+from django.db import connection
+
+from outbox import control
+from outbox.contracts import Command
+from outbox.models import Delivery, Receipt
+from outbox.publishing import send, unit_of_work
+from tests.bench.commands import Call, Forward, Forwarded, Noop, Numbered, Touch, Update
+from tests.bench.engine.raw import LOOPS, START_LOCK
+from tests.bench.measuring import Measure, Samples, wait_until
+from tests.bench.models import Item
+
+BACKLOG = 20_000
+CALLS = 4_000
+"""Fewer, since each is a commit of its own: what is compared is the rate."""
+PER_UNIT = 500
+WORKERS = 2
+BENCH = uuid4()
+REASON = "benchmark"
+
+
+def empty_tables() -> None:
+    """Forget all messages, and have one untouched item for each number."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE outbox_message, outbox_delivery, outbox_receipt, bench_item")
+        cursor.execute("INSERT INTO bench_item (id, touched) SELECT n, 0 FROM generate_series(1, %s) n", [BACKLOG])
+
+
+def consumer_of(contract: type[Command]) -> str:
+    return str(contract.__name__).lower().join(("bench.", ""))
+
+
+def fill(contract: type[Numbered], messages: int) -> None:
+    """Send `messages` of them."""
+    for start in range(1, messages + 1, PER_UNIT):
+        with unit_of_work():
+            for number in range(start, min(start + PER_UNIT, messages + 1)):
+                send(contract(bench_id=BENCH, number=number))
+
+
+def pause(*consumers: str) -> None:
+    with unit_of_work():
+        control.pause(consumers, REASON)
+
+
+def resume(*consumers: str) -> None:
+    with unit_of_work():
+        control.resume(consumers, REASON)
+
+
+def drained(consumer: str) -> bool:
+    return not Delivery.objects.filter(consumer=consumer, state__in=("ready", "leased", "scheduled")).exists()
+
+
+def rate(consumer: str) -> float:
+    """Return the messages per second between the beginnings of the first batch and of the last, by their receipts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH batch AS (
+                SELECT finished_at AS began, count(*) AS messages FROM outbox_receipt WHERE consumer = %s GROUP BY 1
+            )
+            SELECT (sum(messages) - (array_agg(messages ORDER BY began DESC))[1])
+                   / extract(epoch FROM max(began) - min(began)) FROM batch
+            """,
+            [consumer],
+        )
+        return float(cursor.fetchone()[0])
+
+
+def drain(name: str, contract: type[Numbered], messages: int = BACKLOG, *, touches: bool = False) -> Samples:
+    """Let the workers drain `messages` of `contract`; return the rate under `name`."""
+    consumer = consumer_of(contract)
+    empty_tables()
+    pause(consumer)
+    fill(contract, messages)
+    resume(consumer)
+    wait_until(lambda: drained(consumer), what=f"the end of {name}", every=0.1)
+    assert Receipt.objects.filter(consumer=consumer).count() == messages
+    assert not touches or Item.objects.filter(touched=1).count() == messages
+    return {name: rate(consumer)}
+
+
+def forward() -> Samples:
+    """Drain messages whose handler publishes one, and check that each did."""
+    pause(consumer_of(Forwarded))
+    samples = drain("drain.publish", Forward)
+    assert Delivery.objects.filter(consumer=consumer_of(Forwarded)).count() == BACKLOG
+    return samples
+
+
+def raw(loop: str) -> Samples:
+    """Let WORKERS bare loops drain as much, in a table of their own."""
+    empty_tables()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE bench_raw")
+        cursor.execute(
+            "INSERT INTO bench_raw (payload) SELECT jsonb_build_object('bench_id', %s::text, 'number', n)"
+            " FROM generate_series(1, %s) n",
+            [str(BENCH), BACKLOG],
+        )
+        cursor.execute("SELECT pg_advisory_lock(%s)", [START_LOCK])
+        command = [sys.executable, "-m", "tests.bench.engine.raw", loop]
+        loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
+        for process in loops:
+            assert process.stdout
+            assert process.stdout.readline().strip() == "ready"
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp()), pg_advisory_unlock(%s)", [START_LOCK])
+        began = float(cursor.fetchone()[0])
+    ended = max(float(process.communicate(timeout=120)[0]) for process in loops)
+    return {loop: BACKLOG / (ended - began)}
+
+
+MEASURES: dict[str, Callable[[], Samples] | Measure] = {
+    **{loop: partial(raw, loop) for loop in LOOPS},
+    "drain.noop": partial(drain, "drain.noop", Noop),
+    "drain.update": partial(drain, "drain.update", Update, touches=True),
+    "drain.orm": partial(drain, "drain.orm", Touch, touches=True),
+    "drain.publish": forward,
+    "drain.external": partial(drain, "drain.external", Call, CALLS),
+}
