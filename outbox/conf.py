@@ -14,6 +14,7 @@ T = TypeVar("T")
 ENGINE_JOBS: Mapping[str, int] = {
     "outbox.housekeeping.create_partitions": 60 * 12,
     "outbox.housekeeping.prune": 60,
+    "outbox.housekeeping.release_stranded": 1,
 }
 """The engine's own periodic jobs: function → minutes. A project that adds jobs of its own keeps these."""
 NETWORK_LIMITS: Mapping[str, int] = {

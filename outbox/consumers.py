@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
-from outbox.contracts import Contract, Kind, Message, Semantics, all_contracts, contract_of
+from outbox.contracts import Contract, Kind, Message, Semantics, aggregate_id, all_contracts, contract_of
 from outbox.errors import ConsumerConflict
 from outbox.outcomes import Failure
 from outbox.retry import RetryPolicy
@@ -29,6 +29,10 @@ class Incoming:
 
 
 Handler = Callable[[Any, Incoming], None]
+OrderBy = Callable[[Any], object]
+"""Names the ordering key of a message, as any value with a telling str(); None for a message that needs no order."""
+by_aggregate: OrderBy = aggregate_id
+"""The usual ordering key: the aggregate that the message is about."""
 
 
 class ExternalHandler(Protocol):
@@ -62,6 +66,7 @@ class Consumer:
     batch: int
     """Messages per transaction. 1 where the handler locks rows that requests lock, too."""
     retry: RetryPolicy | None
+    order_by: OrderBy | None = None
     external: ClassVar[bool] = False
 
 
@@ -76,6 +81,7 @@ class ExternalConsumer:
     concurrency: int
     """Calls in flight at once per worker process."""
     retry: RetryPolicy | None
+    order_by: OrderBy | None = None
     external: ClassVar[bool] = True
 
     @property
@@ -87,6 +93,7 @@ class ExternalConsumer:
 AnyConsumer = Consumer | ExternalConsumer
 _consumers: dict[str, AnyConsumer] = {}
 _subscribers: dict[str, tuple[str, ...]] = {}
+_ordered: dict[str, OrderBy] = {}
 
 
 def _register(entry: AnyConsumer) -> None:
@@ -98,30 +105,47 @@ def _register(entry: AnyConsumer) -> None:
             raise ConsumerConflict(f"The command {declared.name} is handled by {subscribed[0]} and {entry.name}")
         _subscribers[declared.name] = (*subscribed, entry.name)
     _consumers[entry.name] = entry
+    if entry.order_by is not None:
+        _ordered[entry.name] = entry.order_by
 
 
-def consumer(*messages: type[Message], name: str, batch: int = 1, retry: RetryPolicy | None = None) -> Callable[[H], H]:
+def consumer(
+    *messages: type[Message],
+    name: str,
+    batch: int = 1,
+    retry: RetryPolicy | None = None,
+    order_by: OrderBy | None = None,
+) -> Callable[[H], H]:
     """Register the decorated function as a transactional consumer of `messages`.
 
     It runs inside the engine's unit of work; its effect and its acknowledgement are one transaction. `name` is
-    permanent: it stands in the queue. Raises ConsumerConflict.
+    permanent: it stands in the queue. With `order_by` (by_aggregate, or a function of the payload) the messages of one
+    ordering key are handled one at a time, in order of publication. Raises ConsumerConflict.
     """
 
     def register(handler: H) -> H:
-        _register(Consumer(name, tuple(contract_of(m) for m in messages), handler, batch, retry))
+        _register(Consumer(name, tuple(contract_of(m) for m in messages), handler, batch, retry, order_by))
         return handler
 
     return register
 
 
 def external_consumer(
-    *messages: type[Message], name: str, destination: str, concurrency: int = 20, retry: RetryPolicy | None = None
+    *messages: type[Message],
+    name: str,
+    destination: str,
+    concurrency: int = 20,
+    retry: RetryPolicy | None = None,
+    order_by: OrderBy | None = None,
 ) -> Callable[[X], X]:
-    """Register the decorated class (an ExternalHandler) as a consumer that calls `destination`."""
+    """Register the decorated class (an ExternalHandler) as a consumer that calls `destination`.
+
+    `order_by` is as for consumer().
+    """
 
     def register(handler: X) -> X:
         contracts = tuple(contract_of(m) for m in messages)
-        _register(ExternalConsumer(name, contracts, handler(), destination, concurrency, retry))
+        _register(ExternalConsumer(name, contracts, handler(), destination, concurrency, retry, order_by))
         return handler
 
     return register
@@ -130,6 +154,13 @@ def external_consumer(
 def subscribers(message_name: str) -> tuple[str, ...]:
     """Return the names of the consumers of a message."""
     return _subscribers.get(message_name, ())
+
+
+def ordering_key(name: str, message: Message) -> str | None:
+    """Return what `message` is ordered by with the consumer called `name`; None when it needs no order there."""
+    order_by = _ordered.get(name)
+    key = order_by(message) if order_by else None
+    return None if key is None else str(key)
 
 
 def find(name: str) -> AnyConsumer | None:

@@ -3,6 +3,9 @@
 from django.db import connection
 from structlog import get_logger
 
+from outbox import doorbell, ordering
+from outbox.publishing import unit_of_work
+
 MONTHS_AHEAD = 2
 ROLLUPS_KEPT_DAYS = 14
 
@@ -26,3 +29,12 @@ def prune() -> None:
             "DELETE FROM outbox_rollup WHERE minute < now() - make_interval(days => %s)", (ROLLUPS_KEPT_DAYS,)
         )
     log.info("pruned", idempotency_keys=keys, figures=cursor.rowcount)
+
+
+def release_stranded() -> None:
+    """Let deliveries go that are held though nothing of their ordering key comes before them."""
+    with unit_of_work() as unit:
+        freed = ordering.release_stranded()
+        unit.rings.update((doorbell.WORK, name) for name in freed)
+    if freed:
+        log.warning("stranded_released", consumers=sorted(set(freed)), count=len(freed))

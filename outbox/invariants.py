@@ -113,3 +113,33 @@ invariant(
     WHERE luhn % 10 = 0
     """,
 )
+invariant(
+    "outbox.held_behind_another",
+    meaning="A delivery that is held has an unfinished one of its ordering key before it (I12)",
+    sql="""
+    SELECT d.message_id FROM outbox_delivery d
+    WHERE d.state = 'held' AND NOT EXISTS (
+        SELECT 1 FROM outbox_delivery before
+        WHERE before.consumer = d.consumer AND before.ordering_key = d.ordering_key AND before.place < d.place)
+    """,
+)
+invariant(
+    "outbox.one_at_a_time",
+    meaning="Of an ordering key only the first is not held (I12)",
+    sql="""
+    SELECT d.message_id FROM outbox_delivery d
+    WHERE d.ordering_key IS NOT NULL AND d.state <> 'held' AND EXISTS (
+        SELECT 1 FROM outbox_delivery before
+        WHERE before.consumer = d.consumer AND before.ordering_key = d.ordering_key AND before.place < d.place)
+    """,
+)
+invariant(
+    "outbox.ordering_keys_kept",
+    meaning="An ordering key has its row, with the place given out last, as long as something of it is unfinished",
+    sql="""
+    SELECT coalesce(o.consumer, d.consumer) || ' ' || coalesce(o.key, d.ordering_key) FROM outbox_ordering_key o
+    FULL JOIN (SELECT consumer, ordering_key, max(place) AS place FROM outbox_delivery
+               WHERE ordering_key IS NOT NULL GROUP BY 1, 2) d ON d.consumer = o.consumer AND d.ordering_key = o.key
+    WHERE o.last IS NULL OR d.place IS NULL OR o.last < d.place
+    """,
+)

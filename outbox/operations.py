@@ -63,8 +63,8 @@ def retry_dead_letter(delivery_id: int, reason: str) -> None:
 def discard_dead_letter(delivery_id: int, reason: str) -> None:
     """Give a dead letter up for good: its receipt says `discarded`, its attempts stay on record.
 
-    So may be given up what is parked for a consumer or a contract that will never come back. A saga that waits for it
-    goes on waiting for a person. Raises IllegalOperation as retry_dead_letter does.
+    So may be given up what is parked for a consumer or a contract that will never come back. What it held back goes
+    on; a saga that waits for it goes on waiting for a person. Raises IllegalOperation as retry_dead_letter does.
     """
     reason = audit.require_reason(reason)
     row = _lock(delivery_id, DeliveryState.DEAD, DeliveryState.PARKED)
@@ -72,6 +72,8 @@ def discard_dead_letter(delivery_id: int, reason: str) -> None:
         message_id=row.message_id, consumer=row.consumer, attempts=row.attempts, duration_ms=0, outcome=DISCARDED
     )
     Delivery.objects.filter(id=row.id).delete()
+    if row.ordering_key is not None:
+        open_unit().ended.add((row.consumer, row.ordering_key))
     _note(DISCARD, row, reason, {"state": DISCARDED})
 
 

@@ -17,9 +17,9 @@ import msgspec
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
-from outbox import doorbell
+from outbox import doorbell, ordering
 from outbox.conf import conf
-from outbox.consumers import subscribers
+from outbox.consumers import ordering_key, subscribers
 from outbox.context import current
 from outbox.contracts import Command, Contract, Event, Message, aggregate_id, contract_of, encode
 from outbox.errors import ContractConflict, InvalidPayload, NoUnitOfWork, TransactionOpen
@@ -61,6 +61,10 @@ class UnitOfWork:
 
     messages: list[MessageRow] = field(default_factory=list)
     deliveries: list[DeliveryRow] = field(default_factory=list)
+    particular: list[ordering.ParticularDelivery] = field(default_factory=list)
+    """Deliveries with an ordering key or a deadline."""
+    ended: set[ordering.Key] = field(default_factory=set)
+    """Ordering keys of which something has ended, so that the next may begin."""
     rings: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, message: Message, declared: Contract, delay: timedelta | None, priority: int) -> UUID:
@@ -86,14 +90,27 @@ class UnitOfWork:
         )
         seconds = delay.total_seconds() if delay else None
         for name in subscribers(declared.name):
-            self.deliveries.append(DeliveryRow(message_id, name, priority, seconds))
+            key = ordering_key(name, message)
+            if key is None:
+                self.deliveries.append(DeliveryRow(message_id, name, priority, seconds))
+            else:
+                self.particular.append(
+                    ordering.ParticularDelivery(message_id, name, priority, seconds, None, None, key)
+                )
             self.rings.add((doorbell.WORK, name))
         return message_id
 
     def flush(self) -> None:
-        """Write the buffered messages and their deliveries in one statement."""
-        if not self.messages:
-            return
+        """Write the buffered messages and their deliveries in one statement; what concerns order follows in others."""
+        if self.messages:
+            self._flush_messages()
+        if self.particular or self.ended:
+            freed = ordering.write(self.particular, self.ended)
+            self.rings.update((doorbell.WORK, name) for name in freed)
+            self.particular.clear()
+            self.ended.clear()
+
+    def _flush_messages(self) -> None:
         columns = [list(column) for column in zip(*self.messages, strict=True)]
         queue = [list(column) for column in zip(*self.deliveries, strict=True)] or [[], [], [], []]
         with connection.cursor() as cursor:

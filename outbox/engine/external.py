@@ -131,7 +131,7 @@ class Caller:
         """Acknowledge what needs no call, lease the rest."""
         idle = [call for call in prepared if call.plan is None]
         if idle:
-            queue.finish({call.claimed.id: 0 for call in idle}, extra_attempt=1)
+            queue.finish([call.claimed for call in idle], {call.claimed.id: 0 for call in idle}, extra_attempt=1)
         leased = [call.claimed.id for call in prepared if call.plan is not None]
         if leased:
             queue.lease(leased, self._me.id)
@@ -197,7 +197,7 @@ class Caller:
                     return
                 message = call.claimed.incoming()
                 in_context(call.claimed, call.consumer.handler.record, call.payload, message, call.plan, result)
-                queue.finish({call.claimed.id: milliseconds_since(call.started)}, extra_attempt=0)
+                queue.finish([call.claimed], {call.claimed.id: milliseconds_since(call.started)}, extra_attempt=0)
         except Exception as error:
             if failures.connection_lost(error):
                 raise

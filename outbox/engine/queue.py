@@ -13,24 +13,36 @@ from django.db import connection
 
 from outbox.conf import conf
 from outbox.consumers import Incoming
+from outbox.publishing import open_unit
 
 PROMOTED_AT_ONCE = 500
 _COLUMNS = """
-    d.id, d.consumer, d.attempts, d.crashes, m.id, m.name, m.version, m.payload::text, m.headers::text,
+    d.id, d.consumer, d.attempts, d.crashes, d.ordering_key, m.id, m.name, m.version, m.payload::text, m.headers::text,
     m.correlation_id, m.causation_id, m.actor, m.created_at,
     extract(epoch FROM clock_timestamp() - CASE WHEN d.attempts = 0 THEN d.enqueued_at ELSE m.created_at END)
 """
 _CLAIM = f"""
 SELECT {_COLUMNS} FROM (
-    SELECT id, consumer, attempts, crashes, message_id, enqueued_at, priority FROM outbox_delivery
+    SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, priority FROM outbox_delivery
     WHERE consumer = %s AND state = 'ready' ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id ORDER BY d.priority, d.id
 """  # noqa: S608 - only the column list is repeated
 _CLAIM_ONE = f"""
 SELECT {_COLUMNS} FROM (
-    SELECT id, consumer, attempts, crashes, message_id, enqueued_at FROM outbox_delivery
+    SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at FROM outbox_delivery
     WHERE id = %s AND state IN ('ready', 'isolated', 'parked') FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id
+"""  # noqa: S608 - only the column list is repeated
+_CLAIM_SUCCESSORS = f"""
+SELECT {_COLUMNS} FROM unnest(%s::text[]) WITH ORDINALITY AS head (key, turn)
+CROSS JOIN LATERAL (
+    SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, place FROM outbox_delivery
+    WHERE consumer = %s AND ordering_key = head.key AND state = 'held' AND place < coalesce((
+        SELECT min(place) FROM outbox_delivery late
+        WHERE late.consumer = outbox_delivery.consumer AND late.ordering_key = head.key AND late.state = 'held'
+          AND (late.due_at > now() OR late.deliver_by <= now())
+    ), 'infinity'::float) ORDER BY place LIMIT %s FOR UPDATE
+) d JOIN outbox_message m ON m.id = d.message_id ORDER BY head.turn, d.place LIMIT %s
 """  # noqa: S608 - only the column list is repeated
 _ISOLATED = "SELECT id, consumer FROM outbox_delivery WHERE state = 'isolated' ORDER BY id LIMIT 20"
 _FINISH = """
@@ -91,6 +103,7 @@ class Claimed:
     attempts: int
     """Attempts made before this one."""
     crashes: int
+    ordering_key: str | None
     message_id: UUID
     name: str
     version: int
@@ -143,6 +156,14 @@ def claim(consumer: str, limit: int) -> list[Claimed]:
     return [_claimed(row) for row in _rows(_CLAIM, (consumer, limit))]
 
 
+def claim_successors(heads: list[Claimed], limit: int) -> list[Claimed]:
+    """Lock up to `limit` of those that are held by `heads` only, in order: they may follow in the same transaction."""
+    keys = [one.ordering_key for one in heads if one.ordering_key is not None]
+    if not keys or limit <= 0:
+        return []
+    return [_claimed(row) for row in _rows(_CLAIM_SUCCESSORS, (keys, heads[0].consumer, limit, limit))]
+
+
 def claim_one(delivery_id: int) -> Claimed | None:
     """Lock one delivery that is ready, isolated or parked; None when it is gone or held by another worker."""
     rows = _rows(_CLAIM_ONE, (delivery_id,))
@@ -154,14 +175,23 @@ def isolated() -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in _rows(_ISOLATED, ())]
 
 
-def finish(durations_ms: dict[int, int], *, extra_attempt: int) -> None:
-    """Acknowledge: remove the deliveries and write their receipts, in the transaction of their effect.
+def finish(claimed: Sequence[Claimed], durations_ms: dict[int, int], *, extra_attempt: int) -> None:
+    """Acknowledge those of `claimed` that have a duration: remove the deliveries and write their receipts, in the
+    transaction of their effect.
 
     `extra_attempt` is 1 where the present attempt is not counted in the row yet.
     """
     ids = list(durations_ms)
+    release_successors([one for one in claimed if one.id in durations_ms])
     with connection.cursor() as cursor:
         cursor.execute(_FINISH, (ids, extra_attempt, ids, list(durations_ms.values())))
+
+
+def release_successors(ended: Sequence[Claimed]) -> None:
+    """Let the next of each ordering key go when the open unit of work commits."""
+    keys = [(one.consumer, one.ordering_key) for one in ended if one.ordering_key is not None]
+    if keys:
+        open_unit().ended.update(keys)
 
 
 def drop_finished(claimed: list[Claimed]) -> list[Claimed]:
@@ -172,14 +202,15 @@ def drop_finished(claimed: list[Claimed]) -> list[Claimed]:
     finished = {row[0] for row in _rows(_FINISHED, (ids, consumer))}
     for one in claimed:
         if one.message_id in finished:
-            drop(one.id)
+            drop(one)
     return [one for one in claimed if one.message_id not in finished]
 
 
-def drop(delivery_id: int) -> None:
-    """Remove a delivery whose message has a receipt of this consumer."""
+def drop(claimed: Claimed) -> None:
+    """Remove a delivery whose message has a receipt of this consumer. In the open unit of work."""
+    release_successors([claimed])
     with connection.cursor() as cursor:
-        cursor.execute(_DROP, (delivery_id,))
+        cursor.execute(_DROP, (claimed.id,))
 
 
 def lease(delivery_ids: list[int], owner: UUID) -> None:

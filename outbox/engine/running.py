@@ -59,7 +59,8 @@ def settle_failure(
     """Record a failed attempt in a unit of work of its own."""
     if failures.is_repeat(error):
         # Everything was rolled back; the first time stands.
-        queue.drop(claimed.id)
+        with unit_of_work():
+            queue.drop(claimed)
         log.info("repeat_dropped", consumer=claimed.consumer, message_id=str(claimed.message_id))
         return
     verdict = failures.verdict_on(claimed, error, failures.policy_of(consumer))

@@ -27,6 +27,8 @@ def run_batch(consumer: Consumer, me: Identity) -> int:
             claimed = queue.claim(consumer.name, consumer.batch)
             if not claimed:
                 return 0
+            if consumer.order_by is not None:
+                claimed += queue.claim_successors(claimed, consumer.batch - len(claimed))
             me.note(consumer.name, [c.id for c in claimed])
             durations = _handle_all(consumer, claimed)
     except Exception as error:
@@ -73,7 +75,7 @@ def _handle_all(consumer: Consumer, claimed: list[Claimed]) -> dict[int, int]:
         durations[delivery.id] = milliseconds_since(started)
         if time.perf_counter() > until:
             break  # the others were only locked: they stay in the queue
-    queue.finish(durations, extra_attempt=1)
+    queue.finish(claimed, durations, extra_attempt=1)
     return durations
 
 

@@ -18,11 +18,11 @@ from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import publish
 from outbox.retry import RetryPolicy
-from tests.lab import parcels, trip
+from tests.lab import ordered, parcels, trip
 from tests.lab.commands import Call, CallToo, Note, Noted, Single
 from tests.lab.models import Effect
 
-__all__ = ["parcels", "trip"]  # their consumers register themselves
+__all__ = ["ordered", "parcels", "trip"]  # their consumers register themselves
 
 QUICK = RetryPolicy(attempts=3, base_seconds=0.05, cap_seconds=0.2)
 calls: Counter[int] = Counter()

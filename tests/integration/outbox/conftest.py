@@ -3,7 +3,7 @@
 import pytest
 
 from outbox.engine import shift
-from tests.lab import handlers
+from tests.lab import handlers, ordered
 from tests.lab.trip import diary
 from tests.shop import shop
 
@@ -16,6 +16,7 @@ def lab():
     handlers.calls.clear()
     handlers.called_at.clear()
     handlers.answers.clear()
+    ordered.broken.clear()
     diary.changes.clear()
     diary.reasons.clear()
     yield handlers

@@ -40,6 +40,13 @@ def booked(kind: str, amount: str, reference: str = "NULL") -> str:
     return OPERATION.format(kind=kind, status="succeeded", amount=amount, reference=reference)
 
 
+IN_ORDER = """
+    INSERT INTO outbox_ordering_key (consumer, key, last) VALUES ('lab.turn', 'k', 2);
+    INSERT INTO outbox_delivery (message_id, consumer, ordering_key, place, state)
+    SELECT id, 'lab.turn', 'k', row_number() OVER (ORDER BY id), '{state}' FROM outbox_message LIMIT {count}
+"""
+
+
 @dataclass(frozen=True)
 class Seed:
     """A violation. `unguarded` are the tables whose triggers must look away, `without` the constraints in its way."""
@@ -61,6 +68,9 @@ SEEDS = {
         "INSERT INTO outbox_delivery (message_id, consumer) VALUES (gen_random_uuid(), 'lab.note')"
     ),
     "outbox.dead_letters_explained": Seed("UPDATE outbox_delivery SET state = 'dead', died_at = now()"),
+    "outbox.held_behind_another": Seed(IN_ORDER.format(state="held", count=1)),
+    "outbox.one_at_a_time": Seed(IN_ORDER.format(state="ready", count=2)),
+    "outbox.ordering_keys_kept": Seed(IN_ORDER.format(state="ready", count=0)),
     "outbox.history_is_a_chain": Seed(
         "INSERT INTO outbox_transition (machine, entity_id, seq, from_state, to_state)"
         " VALUES ('lab', gen_random_uuid(), 1, 'somewhere', 'else')"

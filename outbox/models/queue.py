@@ -1,7 +1,8 @@
-"""The engine's tables. Writers are the modules of this app; everything else reads.
+"""The queue, those who work on it, and what they leave behind.
 
 message     what was said: append-only, partitioned by month of its UUIDv7
 delivery    the live queue: one row per (message, consumer) that is not finished
+ordering_key  the lock of what must be handled in order
 receipt     what was finished: append-only, partitioned like message
 attempt     every failure, with its traceback
 """
@@ -42,6 +43,8 @@ class Message(models.Model):
 class DeliveryState(models.TextChoices):
     READY = "ready", "Ready"
     SCHEDULED = "scheduled", "Scheduled"
+    HELD = "held", "Held"
+    """Another message of its ordering key comes first."""
     LEASED = "leased", "In a call"
     ISOLATED = "isolated", "Runs alone"
     """Its worker died: it is run alone, so that it cannot take others with it."""
@@ -59,6 +62,12 @@ class Delivery(models.Model):
     state = models.TextField(choices=DeliveryState, default=DeliveryState.READY, db_default="ready")
     priority = models.SmallIntegerField(db_default=0, default=0)
     due_at = models.DateTimeField(null=True)
+    deliver_by = models.DateTimeField(null=True)
+    """No attempt begins later than this; see engine/deadlines.py."""
+    ordering_key = models.TextField(null=True)
+    """What it is ordered by, with consumers that ask for order; see ordering.py."""
+    place = models.BigIntegerField(null=True)
+    """Its number within the ordering key, in order of publication."""
     waiting_for = models.TextField(db_default="", default="")
     attempts = models.SmallIntegerField(db_default=0, default=0)
     crashes = models.SmallIntegerField(db_default=0, default=0)
@@ -81,6 +90,16 @@ class Delivery(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state="scheduled") | models.Q(due_at__isnull=False), name="outbox_delivery_due"
             ),
+            models.CheckConstraint(
+                condition=models.Q(ordering_key__isnull=True, place__isnull=True) & ~models.Q(state="held")
+                | models.Q(ordering_key__isnull=False, place__isnull=False),
+                name="outbox_delivery_place",
+            ),
+            models.UniqueConstraint(
+                fields=["consumer", "ordering_key", "place"],
+                condition=models.Q(ordering_key__isnull=False),
+                name="outbox_delivery_in_order",
+            ),
         ]
         indexes = [
             models.Index(
@@ -93,6 +112,11 @@ class Delivery(models.Model):
             models.Index(fields=["id"], name="outbox_delivery_isolated", condition=models.Q(state="isolated")),
             models.Index(fields=["died_at"], name="outbox_delivery_dead", condition=models.Q(state="dead")),
             models.Index(fields=["id"], name="outbox_delivery_parked", condition=models.Q(state="parked")),
+            models.Index(
+                fields=["deliver_by"],
+                name="outbox_delivery_deadline",
+                condition=models.Q(deliver_by__isnull=False) & ~models.Q(state__in=["leased", "dead"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -110,6 +134,22 @@ class DeadLetter(Delivery):
         ]
 
 
+class OrderingKey(models.Model):
+    """The lock and the counter of one ordering key: there as long as something of the key is unfinished."""
+
+    pk = models.CompositePrimaryKey("consumer", "key")
+    consumer = models.TextField()
+    key = models.TextField()
+    last = models.BigIntegerField()
+    """The place that was given out last."""
+
+    class Meta:
+        db_table = "outbox_ordering_key"
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.key}"
+
+
 class Receipt(models.Model):
     """A message was finished by a consumer: the inbox and the timeline."""
 
@@ -120,7 +160,8 @@ class Receipt(models.Model):
     attempts = models.SmallIntegerField()
     duration_ms = models.IntegerField()
     outcome = models.TextField(db_default="done", default="done")
-    """done, or discarded by an operator."""
+    """done; or discarded or skipped by an operator, cancelled by its sender, expired at its deadline; of a message
+    delivered at most once: begun, then done or failed."""
 
     def __str__(self) -> str:
         return f"{self.consumer} ✓ {self.message_id}"
@@ -134,7 +175,7 @@ class Attempt(models.Model):
     consumer = models.TextField()
     number = models.SmallIntegerField()
     kind = models.TextField()
-    """transient, unknown, throttled, permanent, crash, interrupted or parked."""
+    """transient, unknown, throttled, permanent, crash, interrupted, parked or expired."""
     error_class = models.TextField()
     error = models.TextField()
     fingerprint = models.TextField()
@@ -215,169 +256,3 @@ class ConsumerControl(models.Model):
 
     def __str__(self) -> str:
         return f"{self.consumer}: {'paused' if self.paused else 'works'}"
-
-
-class SagaStatus(models.TextChoices):
-    RUNNING = "running", "Running"
-    COMPLETED = "completed", "Completed"
-    COMPENSATING = "compensating", "Compensating"
-    COMPENSATED = "compensated", "Compensated"
-    SUSPENDED = "suspended", "Suspended"
-    FORWARD_STUCK = "forward_stuck", "Stuck going forward"
-    COMPENSATION_STUCK = "compensation_stuck", "Stuck compensating"
-
-
-class Saga(models.Model):
-    """A long-running transaction under way, for one key of one definition."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    definition = models.TextField()
-    version = models.SmallIntegerField()
-    key = models.UUIDField()
-    status = models.TextField(choices=SagaStatus, default=SagaStatus.RUNNING)
-    position = models.SmallIntegerField(default=0)
-    """Index of the step that is under way, forward or being compensated."""
-    data = models.JSONField(default=dict)
-    early = models.JSONField(default=list)
-    """Replies that came before their step began: [name, version, payload, message id]."""
-    reason_code = models.TextField(default="")
-    reason = models.TextField(default="")
-    correlation_id = models.UUIDField()
-    started_at = models.DateTimeField(db_default=Now())
-    updated_at = models.DateTimeField(db_default=Now())
-    finished_at = models.DateTimeField(null=True)
-    deadline_at = models.DateTimeField(null=True)
-    """Deadline of the step that is under way."""
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["definition", "key"], name="outbox_saga_once"),
-            models.CheckConstraint(condition=models.Q(status__in=SagaStatus.values), name="outbox_saga_status"),
-        ]
-        indexes = [
-            models.Index(fields=["key"], name="outbox_saga_key"),
-            models.Index(
-                fields=["deadline_at"],
-                name="outbox_saga_deadline",
-                condition=models.Q(status__in=["running", "compensating"], deadline_at__isnull=False),
-            ),
-            models.Index(
-                fields=["status", "updated_at"],
-                name="outbox_saga_open",
-                condition=~models.Q(status__in=["completed", "compensated"]),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.definition} {self.key}"
-
-
-class StepStatus(models.TextChoices):
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
-    COMPENSATING = "compensating", "Compensating"
-    COMPENSATED = "compensated", "Compensated"
-    SKIPPED = "skipped", "Skipped"
-    NEEDS_ATTENTION = "needs_attention", "Needs attention"
-
-
-class SagaStep(models.Model):
-    """A step of a saga that has begun: the saga's timeline."""
-
-    id = models.BigAutoField(primary_key=True)
-    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="steps")
-    position = models.SmallIntegerField()
-    name = models.TextField()
-    status = models.TextField(choices=StepStatus)
-    command_id = models.UUIDField(null=True)
-    reply_id = models.UUIDField(null=True)
-    compensation_id = models.UUIDField(null=True)
-    """The command that undoes the step."""
-    detail = models.TextField(default="")
-    started_at = models.DateTimeField(db_default=Now())
-    finished_at = models.DateTimeField(null=True)
-    compensated_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ("position",)
-        constraints = [models.UniqueConstraint(fields=["saga", "position"], name="outbox_saga_step_once")]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.status}"
-
-
-class Transition(models.Model):
-    """A state machine took a step; written by a trigger (outbox/triggers.py), never by hand."""
-
-    id = models.BigAutoField(primary_key=True)
-    machine = models.TextField()
-    entity_id = models.UUIDField()
-    seq = models.IntegerField()
-    from_state = models.TextField()
-    to_state = models.TextField()
-    at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("id",)
-        constraints = [models.UniqueConstraint(fields=["machine", "entity_id", "seq"], name="outbox_transition_once")]
-
-    def __str__(self) -> str:
-        return f"{self.machine}: {self.from_state} → {self.to_state}"
-
-
-class AuditEntry(models.Model):
-    """What a person did, and why. The database refuses to change or delete it."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(db_default=Now())
-    actor = models.TextField()
-    action = models.TextField()
-    subject = models.TextField()
-    reason = models.TextField()
-    before = models.JSONField(null=True)
-    after = models.JSONField(null=True)
-    correlation_id = models.UUIDField(null=True)
-
-    class Meta:
-        verbose_name_plural = "audit entries"
-        ordering = ("-id",)
-        indexes = [models.Index(fields=["subject"], name="outbox_audit_subject")]
-
-    def __str__(self) -> str:
-        return f"{self.actor}: {self.action} {self.subject}"
-
-
-class IdempotencyRecord(models.Model):
-    """The answer that was given for an idempotency key."""
-
-    id = models.BigAutoField(primary_key=True)
-    scope = models.TextField()
-    key = models.TextField()
-    request_hash = models.TextField()
-    response_status = models.SmallIntegerField()
-    response_headers = models.JSONField(default=dict)
-    response_body = models.BinaryField()
-    created_at = models.DateTimeField(db_default=Now())
-    expires_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["scope", "key"], name="outbox_idempotency_once")]
-        indexes = [models.Index(fields=["expires_at"], name="outbox_idempotency_expiry")]
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.key}"
-
-
-class Rollup(models.Model):
-    """Counters per minute and consumer: what the dashboards read instead of counting rows."""
-
-    pk = models.CompositePrimaryKey("minute", "consumer", "measure")
-    minute = models.DateTimeField()
-    consumer = models.TextField()
-    measure = models.TextField()
-    """done, failed, dead, or le_N: done within N milliseconds of the message's commit."""
-    value = models.BigIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.minute:%H:%M} {self.consumer} {self.measure} {self.value}"

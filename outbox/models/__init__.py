@@ -1,0 +1,39 @@
+"""The engine's tables. Writers are the modules of this app; everything else reads."""
+
+from outbox.models.queue import (
+    Attempt,
+    Breaker,
+    BreakerState,
+    ConsumerControl,
+    DeadLetter,
+    Delivery,
+    DeliveryState,
+    Message,
+    OrderingKey,
+    Receipt,
+    Worker,
+)
+from outbox.models.records import AuditEntry, IdempotencyRecord, Rollup, Transition
+from outbox.models.sagas import Saga, SagaStatus, SagaStep, StepStatus
+
+__all__ = [
+    "Attempt",
+    "AuditEntry",
+    "Breaker",
+    "BreakerState",
+    "ConsumerControl",
+    "DeadLetter",
+    "Delivery",
+    "DeliveryState",
+    "IdempotencyRecord",
+    "Message",
+    "OrderingKey",
+    "Receipt",
+    "Rollup",
+    "Saga",
+    "SagaStatus",
+    "SagaStep",
+    "StepStatus",
+    "Transition",
+    "Worker",
+]

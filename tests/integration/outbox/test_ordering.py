@@ -1,0 +1,269 @@
+"""Ordering keys: one delivery of a key at a time, in order of publication, and no other key waits for it."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from outbox import housekeeping, operations
+from outbox.engine import queue, reaper
+from outbox.engine.queue import claim
+from outbox.models import Delivery, OrderingKey, Worker
+from outbox.publishing import UnitOfWork, send, unit_of_work
+from tests.integration.outbox.asking import ask, single, sql, states, tell
+from tests.lab import ordered
+from tests.lab.models import Effect
+from tests.lab.ordered import Moved, Turn
+from tests.runtime.waiting import eventually
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M14")]
+A, B = uuid4(), uuid4()
+WAITS_FOR_A_LOCK = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+def turns(bench: UUID = A) -> list[int]:
+    """The numbers of the turns that were taken, in the order in which they were."""
+    return list(Effect.objects.filter(label=f"turn {bench}").order_by("id").values_list("number", flat=True))
+
+
+def posted(town: str | None) -> list[int]:
+    return list(Effect.objects.filter(label=f"post {town}").order_by("id").values_list("number", flat=True))
+
+
+def turn(number: int, bench: UUID = A, behaviour: str = "") -> Turn:
+    return Turn(bench_id=bench, number=number, behaviour=behaviour)
+
+
+def places() -> list[tuple[int, str]]:
+    return list(Delivery.objects.filter(ordering_key=str(A)).order_by("place").values_list("place", "state"))
+
+
+def only_the_dead_head_is_left() -> bool:
+    return not Delivery.objects.exclude(state__in=["dead", "held"]).exists()
+
+
+def test_only_the_head_of_a_key_can_be_claimed(transactional_db):
+    ask(turn(1), turn(2), turn(3, B))
+    with unit_of_work():
+        assert [one.ordering_key for one in claim("lab.turn", 10)] == [str(A), str(B)]
+    assert places() == [(1, "ready"), (2, "held")]
+
+
+def test_the_messages_of_a_key_are_handled_in_order_of_publication(drain, invariants_hold):
+    for number in range(25):
+        ask(turn(number), turn(number, B))
+    drain()
+    assert (turns(A), turns(B)) == (list(range(25)), list(range(25)))
+    assert not OrderingKey.objects.exists(), "the key goes with its last delivery"
+
+
+def test_a_batch_takes_what_follows_its_heads_along(drain, statements):
+    ask(*(turn(number) for number in range(10)))
+    statements.clear()
+    drain()
+    assert turns() == list(range(10))
+    assert len([statement for statement in statements if "INSERT INTO outbox_receipt" in statement]) == 1
+
+
+def test_the_message_that_fails_in_a_batch_holds_those_behind_it_and_not_those_before(drain, invariants_hold):
+    ask(turn(1), turn(2), turn(3, behaviour="permanent"), turn(4), turn(1, B))
+    drain(until=only_the_dead_head_is_left)
+    assert (turns(A), turns(B)) == ([1, 2], [1])
+    assert places() == [(3, "dead"), (4, "held")]
+
+
+def test_a_head_that_waits_for_its_retry_holds_its_successors(drain, invariants_hold):
+    ordered.broken.add(1)
+    ask(turn(1), turn(2))
+    drain(until=lambda: Delivery.objects.filter(state="scheduled").exists())
+    assert places() == [(1, "scheduled"), (2, "held")]
+    ordered.broken.clear()
+    drain()
+    assert turns() == [1, 2]
+
+
+def give_up_the_first(drain: Callable[..., None]) -> int:
+    """Leave a dead head with two behind it; return the dead letter's id."""
+    ask(turn(1, behaviour="permanent"), turn(2), turn(3))
+    drain(until=only_the_dead_head_is_left)
+    assert states() == ["dead", "held", "held"]
+    return Delivery.objects.get(state="dead").id
+
+
+def test_the_retry_of_a_dead_head_releases_its_successors_in_order(drain, invariants_hold):
+    ordered.broken.add(1)
+    ask(turn(1), turn(2), turn(3))
+    drain(until=lambda: Delivery.objects.filter(state="dead").exists())
+    assert states() == ["dead", "held", "held"]
+    ordered.broken.clear()
+    operations.each(operations.retry_dead_letter, operations.dead_letter_ids(), "mended")
+    drain()
+    assert turns() == [1, 2, 3]
+
+
+def test_discarding_a_dead_head_releases_its_successors(drain, invariants_hold):
+    operations.each(operations.discard_dead_letter, [give_up_the_first(drain)], "it is of no use")
+    assert states() == ["ready", "held"]
+    drain()
+    assert turns() == [2, 3]
+
+
+def test_a_delivery_that_is_done_already_releases_its_successor_when_it_is_dropped(drain, invariants_hold):
+    first, _ = ask(turn(1), turn(2))
+    sql("INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms) VALUES (%s, 'lab.turn', 1, 1)", first)
+    drain()
+    assert turns() == [2]
+
+
+def test_a_function_of_the_payload_may_be_the_key_and_none_asks_for_no_order(drain, invariants_hold):
+    moves = [("Lisbon", 1), ("Porto", 2), (None, 3), ("Lisbon", 4), (None, 5)]
+    tell(*(Moved(bench_id=uuid4(), number=number, town=town) for town, number in moves))
+    posts = Delivery.objects.filter(consumer="lab.post").order_by("message_id")
+    assert list(posts.values_list("ordering_key", "place", "state")) == [
+        ("Lisbon", 1, "ready"),
+        ("Porto", 1, "ready"),
+        (None, None, "ready"),
+        ("Lisbon", 2, "held"),
+        (None, None, "ready"),
+    ]
+    drain()
+    assert (posted("Lisbon"), posted("Porto"), sorted(posted(None))) == ([1, 4], [2], [3, 5])
+
+
+def test_calls_of_a_key_are_made_one_after_the_other_and_each_consumer_has_its_own_order(drain, invariants_hold):
+    ordered.broken.add(2)
+    tell(*(Moved(bench_id=A, number=number, town="Lisbon") for number in range(1, 4)))
+    drain(until=lambda: Delivery.objects.filter(state="dead").count() == 2)
+    assert posted("Lisbon") == [1]
+    ordered.broken.clear()
+    dead = Delivery.objects.get(state="dead", consumer="lab.post")
+    operations.each(operations.retry_dead_letter, [dead.id], "mended")
+    drain(until=lambda: posted("Lisbon") == [1, 2, 3])
+    assert list(Effect.objects.filter(label=f"track {A}").values_list("number", flat=True)) == [1]
+
+
+def test_a_lease_that_runs_out_keeps_the_order(drain, invariants_hold):
+    tell(*(Moved(bench_id=A, number=number, town="Lisbon") for number in (1, 2)))
+    head = Delivery.objects.get(consumer="lab.post", place=1)
+    with unit_of_work():
+        queue.lease([head.id], uuid4())
+    sql("UPDATE outbox_delivery SET lease_until = now() - interval '1 s' WHERE state = 'leased'")
+    drain()
+    assert posted("Lisbon") == [1, 2]
+
+
+def test_the_death_of_a_worker_keeps_the_order(drain, invariants_hold):
+    ask(turn(1), turn(2))
+    everything = list(Delivery.objects.values_list("id", flat=True))
+    Worker.objects.create(id=uuid4(), host="elsewhere", pid=1, lock=1, consumer="lab.turn", deliveries=everything)
+    reaper.reap()
+    assert list(Delivery.objects.order_by("id").values_list("state", "crashes")) == [("ready", 1), ("held", 0)]
+    drain()
+    assert turns() == [1, 2]
+
+
+def at_once(*works: Callable[[], None]) -> None:
+    """Do each in a thread of its own, all begun together; raise what any of them raised."""
+    barrier = threading.Barrier(len(works))
+
+    def begin(work: Callable[[], None]) -> None:
+        barrier.wait()
+        try:
+            work()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(begin, work) for work in works]:
+            done.result()
+
+
+def test_publishers_of_one_key_at_once_get_places_in_the_order_in_which_they_commit(transactional_db, invariants_hold):
+    def publish_some() -> None:
+        for number in range(20):
+            ask(turn(number), turn(number, B))
+
+    at_once(*[publish_some] * 4)
+    for key in (A, B):
+        rows = Delivery.objects.filter(ordering_key=str(key)).order_by("place").values_list("place", "state")
+        assert list(rows) == [(place, "ready" if place == 1 else "held") for place in range(1, 81)]
+
+
+def test_no_successor_is_missed_by_the_one_that_finishes_while_it_is_published(drain, invariants_hold):
+    """The publisher has its place and has not committed when the worker is through with the head."""
+    ask(turn(1))
+    published = threading.Event()
+
+    def publish_slowly() -> None:
+        with unit_of_work() as unit:
+            send(turn(2))
+            unit.flush()
+            published.set()
+            eventually(lambda: sql(WAITS_FOR_A_LOCK) != [])
+
+    with ThreadPoolExecutor(1) as pool:
+        publisher = pool.submit(lambda: (publish_slowly(), connection.close()))
+        assert published.wait(10)
+        drain(until=lambda: turns() == [1, 2])
+        publisher.result()
+
+
+def test_workers_and_publishers_of_two_consumers_that_feed_each_other_do_not_deadlock(transactional_db):
+    """Each transaction ends something of one key and publishes to another; all take their locks in one order."""
+
+    def end_and_publish(mine: UUID, theirs: UUID) -> Callable[[], None]:
+        def work() -> None:
+            for number in range(30):
+                with unit_of_work() as unit:
+                    unit.ended.add(("lab.turn", str(mine)))
+                    send(turn(number, theirs))
+
+        return work
+
+    ask(turn(0), turn(0, B))
+    at_once(*[end_and_publish(A, B), end_and_publish(B, A)] * 2)
+    assert Delivery.objects.count() == 122
+
+
+def test_order_costs_two_statements_of_its_own_and_those_without_it_nothing(transactional_db, statements):
+    ask(single(1), single(2))
+    assert len(statements) == 2, "messages with their deliveries, the ring"
+    statements.clear()
+    ask(turn(1), turn(2), single(3))
+    assert len(statements) == 4, "also the keys, and the deliveries that have one"
+
+
+def test_what_was_left_without_a_head_is_found_and_released(drain, invariants_hold):
+    """As a worker of a release leaves it that knows no order."""
+    ask(turn(1), turn(2))
+    sql("DELETE FROM outbox_delivery WHERE place = 1")
+    assert states() == ["held"]
+    housekeeping.release_stranded()
+    assert states() == ["ready"]
+    drain()
+    assert turns() == [2]
+    assert not OrderingKey.objects.exists()
+
+
+def write_and_fail(unit: UnitOfWork) -> None:
+    send(turn(1))
+    unit.flush()
+    raise ZeroDivisionError
+
+
+def test_a_rollback_gives_the_place_back(drain, invariants_hold):
+    with pytest.raises(ZeroDivisionError), unit_of_work() as unit:
+        write_and_fail(unit)
+    assert not OrderingKey.objects.exists()
+    ask(turn(2))
+    drain()
+    assert turns() == [2]
+
+
+def test_a_handler_that_continues_its_own_key_is_followed_by_what_was_published_before(drain, invariants_hold):
+    ask(turn(1, behaviour="again"), turn(2))
+    drain()
+    assert turns() == [1, 2, 11]
