@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class RunningCluster:
 
     supervisor: "subprocess.Popen[bytes]"
     home: Path
+    workers: int = 2
 
     def pids(self) -> dict[str, int]:
         """The present processes by name; empty while the list is being written for the first time."""
@@ -44,9 +45,9 @@ class RunningCluster:
     def whole(self) -> bool:
         """Whether every process of one cluster is there and its workers have signed in."""
         names = self.pids()
-        needed = {"cluster", "sentinel", "monitor", "pusher", "worker-1", "worker-2"}
-        alive = sum(is_alive(pid) for pid in Worker.objects.values_list("pid", flat=True))
-        return needed <= set(names) and alive == 2
+        needed = {"cluster", "sentinel", "monitor", "pusher", *(f"worker-{n + 1}" for n in range(self.workers))}
+        signed_in = Worker.objects.filter(pid__in=names.values()).values_list("pid", flat=True)
+        return needed <= set(names) and len(set(signed_in)) == self.workers
 
     def mains(self) -> list[int]:
         """The main processes of clusters under this supervisor: must be one at most."""
@@ -79,8 +80,13 @@ def cluster_with(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..
         next(generator, None)
 
 
-def run_cluster(home: Path, extra: dict[str, str], *, web_port: int | None = None) -> Iterator[RunningCluster]:
-    """Run two workers, and the web server where a port is given for it, on the database that Django is connected to."""
+def run_cluster(
+    home: Path, extra: dict[str, str], *, web_port: int | None = None, prefix: Sequence[str] = ()
+) -> Iterator[RunningCluster]:
+    """Run two workers, and the web server where a port is given for it, on the database that Django is connected to.
+
+    `prefix` stands before the command of the cluster, to run it somewhere else.
+    """
     run = home / "run"
     run.mkdir()
     environment = {
@@ -92,7 +98,8 @@ def run_cluster(home: Path, extra: dict[str, str], *, web_port: int | None = Non
         "COVERAGE_PROCESS_START": "",
         **extra,
     }
-    programs = [{"name": "cluster", "command": [sys.executable, "manage.py", "qcluster"], "environment": environment}]
+    command = [*prefix, sys.executable, "manage.py", "qcluster"]
+    programs = [{"name": "cluster", "command": command, "environment": environment}]
     if web_port:
         web = [sys.executable, "-m", "gunicorn", "--config", "python:config.runtime.gunicorn"]
         web += ["--bind", f"127.0.0.1:{web_port}", "config.asgi:application"]
@@ -102,7 +109,7 @@ def run_cluster(home: Path, extra: dict[str, str], *, web_port: int | None = Non
         stdout=subprocess.DEVNULL,
         env=environment,
     ) as supervisor:
-        running = RunningCluster(supervisor, home)
+        running = RunningCluster(supervisor, home, workers=int(environment["TANDEM_WORKERS"]))
         try:
             eventually(running.whole, 30)
             yield running

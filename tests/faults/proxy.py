@@ -53,6 +53,11 @@ class Proxy:
         """Swallow everything from now on, and tell nobody."""
         self._call(lambda: setattr(self, "_silent", True))
 
+    def unplug(self) -> None:
+        """Cut the client off as a black hole does; the server has noticed, as it does after its keepalives."""
+        self.black_hole()
+        self._call(lambda: [link.server.transport.abort() for link in self._links])
+
     def heal(self) -> None:
         """Pass everything on again; whatever lived through a silence is cut, since bytes of it are missing."""
         self._call(self._heal)

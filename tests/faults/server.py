@@ -57,12 +57,13 @@ class TimeTraveller(Server):
 
 
 @contextmanager
-def own_server(server: Server) -> Iterator[Server]:
-    """Run `server`, with Django's connections of this process on it, migrated."""
+def own_server(server: Server, **options: str) -> Iterator[Server]:
+    """Run `server` with further options, with Django's connections of this process on it, migrated."""
     settings = connection.settings_dict
     former = dict(settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(postgres.SETTINGS, "max_connections", str(CONNECTIONS))
+        for name, value in {"max_connections": str(CONNECTIONS), **options}.items():
+            patch.setitem(postgres.SETTINGS, name, value)
         with server.in_use():
             address = psycopg.conninfo.conninfo_to_dict(server.url(APPLICATION))
             connection.close()

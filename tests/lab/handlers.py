@@ -4,11 +4,13 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 from uuid import UUID
 
@@ -25,6 +27,9 @@ from tests.lab.models import Effect
 __all__ = ["ordered", "parcels", "trip"]  # their consumers register themselves
 
 QUICK = RetryPolicy(attempts=3, base_seconds=0.05, cap_seconds=0.2)
+LINGER_SECONDS = 4.0
+LEDGER = "TANDEM_LAB_CALLS"
+"""Names the file that all processes write their calls to, as "message id, host": the outside sees them all."""
 calls: Counter[int] = Counter()
 """Calls made by this process, by number."""
 called_at: dict[int, float] = {}
@@ -68,6 +73,8 @@ def behave(behaviour: str, message: Incoming) -> None:
         raise Snooze(timedelta(milliseconds=50), "told to wait")
     if behaviour == "slow":
         time.sleep(0.3)
+    if behaviour == "linger":
+        time.sleep(LINGER_SECONDS)
 
 
 @consumer(Note, name="lab.note", batch=20, retry=QUICK)
@@ -108,8 +115,13 @@ class Calling:
     def call(self, plan: Plan) -> str:
         calls[plan.number] += 1
         called_at[plan.number] = time.monotonic()
+        if ledger := os.environ.get(LEDGER):
+            with Path(ledger).open("a") as book:
+                book.write(f"{plan.message_id} {socket.gethostname()}\n")
         if plan.behaviour in POISONS:
             POISONS[plan.behaviour]()
+        if plan.behaviour == "linger":
+            time.sleep(LINGER_SECONDS)
         fail(plan)
         if plan.behaviour == "slow":
             time.sleep(0.2)
