@@ -1,12 +1,29 @@
 """What happened to an order. Ids and amounts only: never an address, a name or free text of the customer."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Annotated, Any
 from uuid import UUID
+
+from msgspec import Meta
 
 from outbox.contracts import Event, contract
 
 
-@contract("orders.order_placed", version=1, owner="orders", aggregate="order", key="order_id")
+def with_placed_at(payload: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 did not tell when; the order's id, a UUIDv7, was made then and begins with the milliseconds."""
+    milliseconds = UUID(payload["order_id"]).int >> 80
+    return {**payload, "placed_at": datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()}
+
+
+@contract(
+    "orders.order_placed",
+    version=2,
+    owner="orders",
+    aggregate="order",
+    key="order_id",
+    upcasters={1: with_placed_at},
+)
 class OrderPlaced(Event, frozen=True, kw_only=True):
     """A customer ordered; the stock is reserved and the payment intended."""
 
@@ -15,6 +32,8 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     total: Decimal
     currency: str
     lines: int
+    placed_at: Annotated[datetime, Meta(tz=True)]
+    """The moment by which the order is counted."""
 
 
 @contract("orders.order_confirmed", version=1, owner="orders", aggregate="order", key="order_id")

@@ -78,4 +78,5 @@ def tally(event: Event, message: Incoming) -> None:
         what = "authorised" if isinstance(event, PaymentAuthorised) else "captured"
         stats.tally("orders", f"{what}_{event.currency}", at=message.created_at, by=event.amount)
     else:
-        stats.tally("orders", message.type.removeprefix("orders.order_"), at=message.created_at)
+        at = event.placed_at if isinstance(event, events.OrderPlaced) else message.created_at
+        stats.tally("orders", message.type.removeprefix("orders.order_"), at=at)

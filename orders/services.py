@@ -85,6 +85,7 @@ def place_order(*, customer_id: UUID, request: PlaceOrder, clock: Clock = timezo
             total=total.amount,
             currency=order.currency,
             lines=len(lines),
+            placed_at=order.placed_at,
         )
     )
     return Placed(order, lines)

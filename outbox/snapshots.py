@@ -1,9 +1,11 @@
 """The published contracts, kept as JSON Schema files: what other systems and older messages rely on.
 
-A version that was published never changes: a change is a new version with an upcaster from the one before.
+A version that was published never changes: a change is a new version with an upcaster from the one before. That holds
+for a new optional field too: readers refuse fields that they do not know, so that an older release would give up the
+message instead of parking it. Only what people read (docstrings, examples, the owner) may change within a version.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import msgspec
 
 from outbox.contracts import Contract, all_contracts
 
-WORDS = ("title", "description")
+Schema = Mapping[str, Any]
+
+WORDS = ("title", "description", "examples", "x-owner")
 
 
 def path_of(contract: Contract, folder: Path) -> Path:
@@ -48,7 +52,8 @@ def _present(folder: Path) -> Iterator[str]:
             yield f"{contract.name} v{contract.version} has no snapshot: run `manage.py outbox contracts --write`."
         elif _changed(contract, path):
             yield (
-                f"{contract.name} v{contract.version} differs from {path.name}. A published version never changes: "
+                f"{contract.name} v{contract.version} differs from {path.name}: {'; '.join(_changes(contract, path))}. "
+                "A published version never changes: "
                 f"make it version {contract.version + 1} with an upcaster from {contract.version}, "
                 "or delete the file if that version was never released."
             )
@@ -71,9 +76,41 @@ def _former(folder: Path) -> Iterator[str]:
 
 
 def _changed(contract: Contract, path: Path) -> bool:
-    published: object = _without_words(msgspec.json.decode(_text(path)))
-    declared: object = _without_words(msgspec.json.decode(render(contract)))
-    return published != declared
+    return bool(_changes(contract, path))
+
+
+def _changes(contract: Contract, path: Path) -> list[str]:
+    """Say in few words what is different from the published schema, beyond words."""
+    published = _without_words(msgspec.json.decode(_text(path)))
+    declared = _without_words(msgspec.json.decode(render(contract)))
+    before, after = published.pop("$defs", {}), declared.pop("$defs", {})
+    found = [f"{key} was {published.get(key)!r}" for key in _differing(published, declared)]
+    for part in _differing(before, after):
+        found += _field_changes(before.get(part, {}), after.get(part, {})) or [f"{part} is declared in another way"]
+    return found
+
+
+def _field_changes(before: Schema, after: Schema) -> list[str]:
+    old, new = before.get("properties", {}), after.get("properties", {})
+    was, now = set(before.get("required", ())), set(after.get("required", ()))
+    gone = [f"`{field}` is gone" for field in sorted(set(old) - set(new))]
+    added = [
+        f"`{field}` is new and {'required' if field in now else 'unknown to older readers'}"
+        for field in sorted(set(new) - set(old))
+    ]
+    common = [field for field in old if field in new]
+    retyped = [f"`{field}` was {_brief(old[field])}" for field in common if old[field] != new[field]]
+    stricter = [f"`{field}` is required now" for field in common if field in now - was]
+    laxer = [f"`{field}` may be missing now" for field in common if field in was - now]
+    return [*gone, *added, *retyped, *stricter, *laxer]
+
+
+def _differing(before: Schema, after: Schema) -> list[str]:
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def _brief(schema: Schema) -> str:
+    return msgspec.json.encode(schema, order="sorted").decode()
 
 
 def _text(path: Path) -> str:
@@ -83,7 +120,6 @@ def _text(path: Path) -> str:
 def _without_words(schema: Any) -> Any:
     """Return the schema without what only people read; a property may be called `title`, its schema is no text."""
     if isinstance(schema, dict):
-        return {
-            key: _without_words(value) for key, value in schema.items() if not (key in WORDS and isinstance(value, str))
-        }
+        kept = {key: value for key, value in schema.items() if key not in WORDS or isinstance(value, dict)}
+        return {key: _without_words(value) for key, value in kept.items()}
     return [_without_words(item) for item in schema] if isinstance(schema, list) else schema

@@ -2,14 +2,18 @@
 
 import getpass
 import json
+import re
+from dataclasses import replace
 from io import StringIO
+from typing import Annotated, Literal
 from uuid import uuid4
 
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from msgspec import Meta
 
-from outbox import contracts, control, snapshots
+from outbox import contracts, control, samples, snapshots
 from outbox.checks import check_consumers
 from outbox.contracts import Event, Semantics, contract
 from outbox.models import AuditEntry, ConsumerControl, Delivery, Receipt
@@ -134,18 +138,21 @@ def test_stats_tell_the_queue_per_consumer(transactional_db):
 # --- contracts -----------------------------------------------------------------------------------------------------
 
 
+Unit = Literal["cm", "m"]
+FIELDS = {"trial_id": str, "size": int, "unit": Unit, "note": str | None}
+
+
 @pytest.fixture
 def trial(monkeypatch):
     """Declare contracts that no other test sees; return a function that declares `lab.trial`."""
     monkeypatch.setattr(contracts, "_by_name", {})
     monkeypatch.setattr(contracts, "_by_class", {})
 
-    def declare(version: int = 1, upcasters=None, *, doc: str = "Something happened.", kind: type = int) -> None:
+    def declare(version: int = 1, *, doc: str = "Something happened.", fields=FIELDS, owner="lab", **declared) -> None:
         contracts._by_name.clear()
-        cls = type(
-            "Trial", (Event,), {"__annotations__": {"trial_id": str, "size": kind}, "__doc__": doc}, kw_only=True
-        )
-        contract("lab.trial", version=version, owner="lab", aggregate="trial", key="trial_id", upcasters=upcasters)(cls)
+        optional = {name: None for name, kind in fields.items() if kind == str | None}
+        cls = type("Trial", (Event,), {"__annotations__": fields, "__doc__": doc, **optional}, kw_only=True)
+        contract("lab.trial", version=version, owner=owner, aggregate="trial", key="trial_id", **declared)(cls)
 
     return declare
 
@@ -174,22 +181,111 @@ def test_a_published_version_never_changes(tmp_path, trial, mode):
     trial()
     snapshots.write(tmp_path)
     published = (tmp_path / "lab.trial.v1.json").read_text()
-    trial(kind=str)
+    trial(fields={**FIELDS, "size": str})
     with pytest.raises(CommandError, match="make it version 2 with an upcaster from 1"):
         outbox("contracts", mode, "--folder", tmp_path)
     assert (tmp_path / "lab.trial.v1.json").read_text() == published
+
+
+INCOMPATIBLE = {
+    "a field removed": ({"size": None}, "`size` is gone"),
+    "a field renamed": ({"size": None, "length": int}, "`size` is gone; `length` is new and required"),
+    "a type changed": ({"size": str}, '`size` was {"type":"integer"}'),
+    "a type narrowed": ({"size": Annotated[int, Meta(ge=1)]}, '`size` was {"type":"integer"}'),
+    "a type widened": ({"size": int | None}, '`size` was {"type":"integer"}'),
+    "a new required field": ({"colour": str}, "`colour` is new and required"),
+    "a new optional field": ({"colour": str | None}, "`colour` is new and unknown to older readers"),
+    "an optional field required": ({"note": str}, "`note` is required now"),
+    "a value of an enum removed": ({"unit": Literal["m"]}, "`unit` was"),
+    "a value of an enum added": ({"unit": Literal["cm", "m", "km"]}, "`unit` was"),
+}
+"""Changes of the trial's fields that no message in the queue, or no older release, would survive."""
+
+
+@pytest.mark.requirement("M19")
+@pytest.mark.parametrize("change", INCOMPATIBLE)
+def test_the_gate_refuses_an_incompatible_change_and_says_what_it_is(tmp_path, trial, change):
+    fields, words = INCOMPATIBLE[change]
+    trial()
+    outbox("contracts", "--write", "--folder", tmp_path)
+    trial(fields={name: kind for name, kind in {**FIELDS, **fields}.items() if kind is not None})
+    with pytest.raises(CommandError, match=f"^lab.trial v1 differs from lab.trial.v1.json: .*{re.escape(words)}"):
+        outbox("contracts", "--check", "--folder", tmp_path)
+
+
+@pytest.mark.requirement("M19")
+def test_the_gate_refuses_another_promise_under_the_same_version(tmp_path, trial):
+    trial()
+    outbox("contracts", "--write", "--folder", tmp_path)
+    trial(semantics=Semantics.AT_LEAST_ONCE)
+    with pytest.raises(CommandError, match="x-semantics was 'exactly once in effect'"):
+        outbox("contracts", "--check", "--folder", tmp_path)
+
+
+@pytest.mark.requirement("M19")
+def test_the_gate_of_this_very_project_refuses_a_field_removed_from_a_published_event(monkeypatch):
+    """What `./tandem check` would say of a careless commit."""
+
+    class OrderConfirmed(Event, frozen=True, kw_only=True):
+        """It has lost its only field, and got another."""
+
+        id: str
+
+    declared = contracts.contract_named("orders.order_confirmed")
+    monkeypatch.setitem(contracts._by_name, declared.name, replace(declared, cls=OrderConfirmed))
+    with pytest.raises(CommandError, match=r"orders\.order_confirmed v1 differs .*`order_id` is gone; `id` is new"):
+        outbox("contracts", "--check")
+
+
+@pytest.mark.requirement("M19")
+def test_a_version_without_a_sample_fails_the_check_until_one_is_written(tmp_path, trial):
+    trial()
+    snapshots.write(tmp_path)
+    with pytest.raises(CommandError, match=r"^lab\.trial v1 has no sample: run"):
+        outbox("contracts", "--check", "--folder", tmp_path)
+    outbox("contracts", "--write", "--folder", tmp_path)
+    assert json.loads((tmp_path / "samples/lab.trial.v1.json").read_text())["size"] == 1
+
+
+@pytest.mark.requirement("M19")
+def test_an_upcaster_that_cannot_read_what_was_sent_fails_the_check(tmp_path, trial):
+    trial()
+    outbox("contracts", "--write", "--folder", tmp_path)
+    trial(version=2, upcasters={1: lambda payload: {**payload, "size": payload["length"]}})
+    with pytest.raises(CommandError, match=r"The sample of lab\.trial v1 cannot be read any more.*KeyError: 'length'"):
+        outbox("contracts", "--write", "--folder", tmp_path)
+
+
+@pytest.mark.requirement("M19")
+def test_a_sample_of_nothing_published_is_noticed(tmp_path, trial):
+    trial()
+    outbox("contracts", "--write", "--folder", tmp_path)
+    (tmp_path / "samples/lab.trial.v2.json").write_text("{}")
+    assert samples.problems(tmp_path) == ["samples/lab.trial.v2.json belongs to no published version."]
+
+
+@pytest.mark.requirement("M19")
+def test_a_sample_that_a_person_has_edited_stays(tmp_path, trial):
+    trial()
+    outbox("contracts", "--write", "--folder", tmp_path)
+    path = tmp_path / "samples/lab.trial.v1.json"
+    edited = path.read_text().replace('"size": 1', '"size": 42')
+    path.write_text(edited)
+    outbox("contracts", "--write", "--folder", tmp_path)
+    assert path.read_text() == edited
 
 
 @pytest.mark.requirement("M19")
 def test_a_new_version_needs_a_way_from_the_old_one(tmp_path, trial):
     trial()
     snapshots.write(tmp_path)
-    trial(version=2, kind=str)
+    trial(version=2, fields={**FIELDS, "size": str})
     snapshots.write(tmp_path)
     assert snapshots.problems(tmp_path) == [
         "lab.trial.v1.json is published, but no chain of upcasters leads from it to version 2."
     ]
-    trial(version=2, kind=str, upcasters={1: lambda payload: {**payload, "size": str(payload["size"])}})
+    upcasters = {1: lambda payload: {**payload, "size": str(payload["size"])}}
+    trial(version=2, fields={**FIELDS, "size": str}, upcasters=upcasters)
     assert snapshots.problems(tmp_path) == []
 
 
@@ -206,7 +302,7 @@ def test_a_contract_that_vanished_is_noticed(tmp_path, trial, monkeypatch):
 def test_words_may_change_and_are_written_anew(tmp_path, trial):
     trial()
     snapshots.write(tmp_path)
-    trial(doc="Something happened, said better.")
+    trial(doc="Something happened, said better.", owner="somebody else")
     (problem,) = snapshots.problems(tmp_path)
     assert problem.startswith("The words of lab.trial.v1.json are out of date")
     assert [path.name for path in snapshots.write(tmp_path)] == ["lab.trial.v1.json"]

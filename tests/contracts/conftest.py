@@ -1,0 +1,5 @@
+"""The shop."""
+
+from tests.shop import shop
+
+__all__ = ["shop"]
