@@ -17,6 +17,7 @@ from orders.public_ids import SHIPMENT, public_id
 from orders.representations import Progress
 from orders.sagas import CANCEL_ORDER, PLACE_ORDER
 from orders.selectors import progress_of_orders
+from orders.staff_forgotten import forgotten_months, in_words, remembered
 from orders.staff_selectors import FINAL, closed, held_consumers, href_of, now_of, state_of, waits_for_bank
 from orders.staff_story import Entry, Node, Rows, story_of, tree_of
 from orders.staff_time import Spent, spent_of
@@ -118,7 +119,10 @@ class CaseFile:
     reviewable: bool
     problem: Problem | None
     tracks: Sequence[Track]
-    spent: Spent
+    forgotten: str
+    """Which part of its history is no longer kept, in words; empty when all of it is."""
+    spent: Spent | None
+    """None when it is not known any more."""
     story: Sequence[Entry]
     tree: Sequence[Node]
     message_count: int
@@ -146,6 +150,8 @@ def case_file(order: Order) -> CaseFile:
     rows = _rows(order, sagas, things, now)
     final = order.status in FINAL
     words = state_of(order, progress)
+    end = max(_end(order, sagas), order.placed_at) if final else now
+    forgotten = forgotten_months(order, end)
     return CaseFile(
         id=order.public_id,
         href=href_of(order),
@@ -163,8 +169,14 @@ def case_file(order: Order) -> CaseFile:
         reviewable=order.status == OrderStatus.ON_HOLD and order.reason_code == "review",
         problem=_problem(order, rows, sagas),
         tracks=_tracks(progress, sagas),
-        spent=spent_of(rows, start=order.placed_at, end=max(_end(order, sagas), order.placed_at) if final else now),
-        story=story_of(rows, placed_at=order.placed_at, placed_by=order.customer.name),
+        forgotten=in_words(forgotten),
+        spent=None if forgotten else spent_of(rows, start=order.placed_at, end=end),
+        story=story_of(
+            rows,
+            placed_at=order.placed_at,
+            placed_by=order.customer.name,
+            remembered=remembered(order, forgotten),
+        ),
         tree=tree_of(rows),
         message_count=len(rows.messages),
         lines=list(order.lines.all()),

@@ -104,13 +104,17 @@ class Node:
     children: list["Node"] = field(default_factory=list)
 
 
-def story_of(rows: Rows, *, placed_at: datetime, placed_by: str) -> list[Entry]:
-    """Return the story in order of time, with long silences told and repeated failures told once."""
+def story_of(rows: Rows, *, placed_at: datetime, placed_by: str, remembered: Sequence[Entry] = ()) -> list[Entry]:
+    """Return the story in order of time, with long silences told and repeated failures told once.
+
+    `remembered` is told in place of messages that are no longer kept.
+    """
     first = min([placed_at, *(message.created_at for message in rows.messages)])
     entries = [
         Entry("placed", first, "done", "request", f"{placed_by} placed the order", "Answered at once over the API.")
     ]
     entries += [_message_entry(message, rows) for message in rows.messages]
+    entries += remembered
     entries += [_failure_entry(attempt, rows) for attempt in rows.attempts]
     entries += [_audit_entry(item) for item in rows.audit]
     entries += [_death_entry(death) for death in deaths_of(rows.deliveries, rows.audit)]

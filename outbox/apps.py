@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.module_loading import autodiscover_modules
 
-from outbox.checks import check_consumers
+from outbox.checks import check_consumers, check_retention
 
 
 class OutboxApp(AppConfig):
@@ -15,3 +15,4 @@ class OutboxApp(AppConfig):
     def ready(self) -> None:
         autodiscover_modules("commands", "events", "handlers", "invariants")
         register(check_consumers)
+        register(check_retention)

@@ -67,6 +67,14 @@ class Conf:
     """The longest wait between two attempts, for the same consumers."""
     IDEMPOTENCY_HOURS = Setting(24)
     """How long the answer to an idempotency key is kept."""
+    MESSAGES_KEPT_DAYS = Setting(400)
+    """How long messages are kept at least, those that something unfinished needs longer; whole months are dropped."""
+    RECEIPTS_KEPT_DAYS = Setting(430)
+    """How long it is known at least which message was finished by whom; always longer than the message is kept."""
+    ATTEMPTS_KEPT_DAYS = Setting(400)
+    """How long failed attempts are kept at least; those of what still waits stay with it."""
+    DEAD_LETTERS_WAIT_DAYS = Setting(90)
+    """How long a dead letter may be expected to wait for a person; the three above must leave that time."""
     PERIODIC_JOBS = Setting(ENGINE_JOBS)
     """What django-q2 may run besides shifts: function → minutes; nothing else is ever called from its tables."""
     RUN_DIR = Setting("")

@@ -1,34 +1,32 @@
 """Periodic jobs that keep the engine's own tables in shape."""
 
-from django.db import connection
 from structlog import get_logger
 
-from outbox import doorbell, ordering
+from outbox import doorbell, ordering, partitions, retention
 from outbox.publishing import unit_of_work
 
 MONTHS_AHEAD = 2
-ROLLUPS_KEPT_DAYS = 14
+PRUNE_SECONDS = 20.0
+"""How long one run may take; the next goes on. A worker has 60 s for a job."""
 
 log = get_logger("outbox.housekeeping")
 
 
 def create_partitions() -> None:
     """Create the monthly partitions of messages and receipts ahead of time."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT outbox_create_partitions(%s)", (MONTHS_AHEAD,))
-        (made,) = cursor.fetchone()
-    log.info("partitions_created", count=made)
+    made = partitions.create(MONTHS_AHEAD)
+    if made is None:
+        log.warning("partitions_postponed", reason="somebody was reading or writing all the time")
+    else:
+        log.info("partitions_created", count=made)
 
 
 def prune() -> None:
-    """Delete answers to idempotency keys that have expired, and figures nobody looks at any more."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM outbox_idempotencyrecord WHERE expires_at < now()")
-        keys = cursor.rowcount
-        cursor.execute(
-            "DELETE FROM outbox_rollup WHERE minute < now() - make_interval(days => %s)", (ROLLUPS_KEPT_DAYS,)
-        )
-    log.info("pruned", idempotency_keys=keys, figures=cursor.rowcount)
+    """Drop months and delete rows that are over their time: docs/how-to/keep-the-queue-healthy.md."""
+    report = retention.prune(PRUNE_SECONDS)
+    dropped = [old.month.name for old in report.months if not old.held]
+    kept = {old.month.name: old.held for old in report.months if old.held}
+    log.info("pruned", months=dropped, kept=kept, more=report.more, **report.rows)
 
 
 def release_stranded() -> None:

@@ -29,6 +29,10 @@ class RetryPolicy:
         ceiling = self.ceiling(attempt)
         return timedelta(seconds=random.uniform(ceiling / 10, ceiling))  # noqa: S311 - jitter, not a secret
 
+    def span(self) -> timedelta:
+        """Return how long all attempts may take together, waits only."""
+        return timedelta(seconds=sum(self.ceiling(attempt) for attempt in range(1, self.attempts)))
+
     def is_last(self, attempt: int) -> bool:
         """Tell whether attempt number `attempt` was the last one allowed."""
         return attempt >= self.attempts

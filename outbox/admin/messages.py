@@ -1,6 +1,7 @@
 """Messages, deliveries and attempts, to read."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
@@ -10,8 +11,9 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from outbox.admin import case
-from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, ago, linked, pill, short
+from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, ago, linked, parse_id, pill, short
 from outbox.admin.subjects import subject_of
+from outbox.archive import what_became_of
 from outbox.contracts import Kind, all_contracts
 from outbox.models import Attempt, Delivery, Message
 
@@ -85,6 +87,8 @@ class MessageAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show one message with everything known of it."""
         message = self.get_object(request, object_id)
+        if message is None and (gone := parse_id(object_id)) and self.has_view_permission(request):
+            return self._gone(request, gone)
         if message is None or request.method != "GET" or not self.has_view_permission(request, message):
             return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
         context = {
@@ -104,6 +108,19 @@ class MessageAdmin(ReadOnlyAdmin):
             "conversation": case.conversation(message),
         }
         return TemplateResponse(request, "admin/outbox/message/case.html", context)
+
+    def _gone(self, request: HttpRequest, message_id: UUID) -> HttpResponse:
+        """Say what became of a message that is not there; its failed attempts may be."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "No such message",
+            "media": self.media,
+            "message_id": message_id,
+            "words": what_became_of(message_id),
+            "tries": case.tries(message_id),
+        }
+        return TemplateResponse(request, "admin/outbox/message/gone.html", context, status=404)
 
 
 @admin.register(Delivery)

@@ -21,7 +21,7 @@ def _decide(options: Options, terminal: Terminal) -> None:
     if options["dry_run"]:
         terminal.show({"would": options["verb"], "ids": ids}, [f"Would {options['verb']} {len(ids)}: {ids}"])
         return
-    results = operations.each(verb, ids, options["reason"])
+    results = operations.each(verb, terminal.watch(ids, options["verb"]), options["reason"])
     failed = [result for result in results if not result.done]
     lines = [f"{options['verb']}: {len(results) - len(failed)} done, {len(failed)} not."]
     terminal.show(results, [*lines, *(f"  {item.delivery_id}: {item.detail}" for item in failed)])

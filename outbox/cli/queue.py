@@ -5,6 +5,7 @@ from uuid import UUID
 from django.core.management.base import CommandError
 
 from outbox import control, queue_views, stats
+from outbox.archive import what_became_of
 from outbox.cli.terminal import Options, Terminal, Verbs, as_json, table
 from outbox.models import DeliveryState
 
@@ -48,5 +49,5 @@ def _list(options: Options, terminal: Terminal) -> None:
 def _show(options: Options, terminal: Terminal) -> None:
     found = queue_views.message(options["message_id"])
     if found is None:
-        raise CommandError(f"There is no message {options['message_id']}.")
+        raise CommandError(what_became_of(options["message_id"]))
     terminal.show(found, [as_json(found)])

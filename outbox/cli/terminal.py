@@ -1,12 +1,15 @@
 """What all verbs share: how they are declared, and how they answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.core.management.base import CommandParser, OutputWrapper
 
+from outbox.cli.progress import Progress
+
+T = TypeVar("T")
 Options = dict[str, Any]
 
 
@@ -21,6 +24,17 @@ class Terminal:
     def show(self, found: Any, lines: Sequence[str]) -> None:
         """Print `found` as JSON when that was asked for, else `lines`."""
         self.out.write(as_json(found) if self.json else "\n".join(lines))
+
+    def progress(self, title: str) -> Progress:
+        """Return a line that shows how far long work is, on standard error and only where somebody watches."""
+        return Progress(self.err, title)
+
+    def watch(self, items: Sequence[T], title: str) -> Iterator[T]:
+        """Yield `items`, and show how many of them were taken."""
+        with self.progress(title) as progress:
+            for done, item in enumerate(items):
+                progress.reach(done / len(items), f"{done:,} of {len(items):,}")
+                yield item
 
 
 Run = Callable[[Options, Terminal], None]

@@ -1,5 +1,6 @@
 """The engine's tables. Writers are the modules of this app; everything else reads."""
 
+from outbox.models.archive import DroppedPartition, FormerReceipt
 from outbox.models.queue import (
     Attempt,
     Breaker,
@@ -25,6 +26,8 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "DeliveryState",
+    "DroppedPartition",
+    "FormerReceipt",
     "IdempotencyRecord",
     "Message",
     "OrderingKey",

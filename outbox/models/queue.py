@@ -8,6 +8,7 @@ attempt     every failure, with its traceback
 """
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
@@ -186,6 +187,7 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes = [BrinIndex(fields=["at"], name="outbox_attempt_at")]  # they come in order of time
 
     def __str__(self) -> str:
         return f"{self.consumer} attempt {self.number}: {self.error_class}"

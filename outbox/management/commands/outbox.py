@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from outbox.cli import contracts, dead_letters, flow, queue
+from outbox.cli import contracts, dead_letters, flow, queue, retention, verify
 from outbox.cli.terminal import Terminal, Verbs
 from outbox.context import scope
 from outbox.errors import OutboxError
@@ -14,6 +14,8 @@ MODULES = (
     queue,
     dead_letters,
     flow,
+    retention,
+    verify,
     contracts,
 )
 """Each declares its verbs, in the order of the help."""
@@ -22,7 +24,7 @@ MODULES = (
 class Command(BaseCommand):
     """One subcommand per verb; each prints a table, or one JSON document with --json."""
 
-    help = "Look at the queue, retry or discard dead letters, pause consumers, list and check contracts."
+    help = "Look at the queue, decide about dead letters, pause consumers, replay and prune history, check contracts."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the subcommands; each names the function that does it."""
