@@ -171,12 +171,7 @@ def case_file(order: Order) -> CaseFile:
         tracks=_tracks(progress, sagas),
         forgotten=in_words(forgotten),
         spent=None if forgotten else spent_of(rows, start=order.placed_at, end=end),
-        story=story_of(
-            rows,
-            placed_at=order.placed_at,
-            placed_by=order.customer.name,
-            remembered=remembered(order, forgotten),
-        ),
+        story=_story(order, rows, remembered(order, forgotten)),
         tree=tree_of(rows),
         message_count=len(rows.messages),
         lines=list(order.lines.all()),
@@ -191,6 +186,10 @@ def case_file(order: Order) -> CaseFile:
         correlation_id=order.correlation_id,
         metadata=[(str(key), str(value)) for key, value in order.metadata.items()],
     )
+
+
+def _story(order: Order, rows: Rows, told: Sequence[Entry]) -> list[Entry]:
+    return story_of(rows, placed_at=order.placed_at, placed_by=order.customer.name, remembered=told)
 
 
 def _rows(order: Order, sagas: Sequence[Saga], things: Sequence[UUID], now: datetime) -> Rows:

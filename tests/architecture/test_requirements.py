@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,6 +16,7 @@ def rows() -> dict[str, str]:
     return {number: shown for number, _, shown in ROW.findall(TABLE.read_text())}
 
 
+@cache
 def marks() -> dict[str, set[str]]:
     """Each number that a test carries, with the files that carry it."""
     found: dict[str, set[str]] = defaultdict(set)
