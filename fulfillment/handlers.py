@@ -17,7 +17,10 @@ from fulfillment.errors import ContradictoryCarrier, NothingReserved
 from fulfillment.services import cancelling, reservations, shipping, tracking
 from fulfillment.services.cancelling import VoidPlan
 from outbox.consumers import Incoming, consumer, external_consumer
+from outbox.destinations import Destination
 from outbox.outcomes import Failure, Permanent
+
+CARRIER = Destination("carrier", concurrency=20)
 
 
 @consumer(AllocateStock, name="fulfillment.allocate_stock")
@@ -62,7 +65,7 @@ class BookingPlan:
     """The carrier may have a label for the parcel already."""
 
 
-@external_consumer(BookLabel, name="fulfillment.book_label", destination="carrier")
+@external_consumer(BookLabel, name="fulfillment.book_label", destination=CARRIER)
 class BookParcel:
     """Get a parcel's label, once whatever happens on the way."""
 
@@ -111,7 +114,7 @@ class VoidResult:
     """The label as it was found, where its id was not known."""
 
 
-@external_consumer(VoidLabel, name="fulfillment.void_label", destination="carrier")
+@external_consumer(VoidLabel, name="fulfillment.void_label", destination=CARRIER)
 class VoidParcel:
     """Make sure that the carrier does not take a parcel."""
 

@@ -2,66 +2,78 @@
 
 Closed: calls go out. After FAILURES_TO_OPEN failures in a row it opens: work waits in the queue and burns no attempts.
 When the wait is over one worker at a time may send one probe (half open): its success closes the breaker, its failure
-opens it again for twice as long. Source of the technique: Michael Nygard, "Release It!", 2007.
+opens it again for twice as long. Operators may open and close it, for a time or for good. Each change is a row of its
+history, an event, a figure and a line in the log; the event and the row commit with the change.
+Source of the technique: Michael Nygard, "Release It!", 2007.
 """
 
-from enum import Enum
+from datetime import timedelta
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 from django.db import connection
+from prometheus_client import Counter
 from structlog import get_logger
 
+from outbox import audit, doorbell
 from outbox.consumers import ExternalConsumer, all_consumers
+from outbox.context import current
+from outbox.errors import IllegalOperation
+from outbox.events import BreakerChanged
+from outbox.models import BreakerChange, BreakerState
+from outbox.publishing import open_unit, publish, require_unit_of_work, unit_of_work
 
 FAILURES_TO_OPEN = 5
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 15.0
 PROBE_SECONDS = 20.0
 """A probe that has not answered by then is given up, and another may be sent."""
+CHANGES = Counter("tandem_breaker_changes_total", "Changes of circuit breakers", ["destination", "to_state"])
 
-_READ = """
-SELECT state, coalesce(open_until > now(), false), coalesce(probe_until > now(), false),
-       coalesce(throttled_until > now(), false)
-FROM outbox_breaker WHERE destination = %s
-"""
 _REGISTER = """
 INSERT INTO outbox_breaker (destination, consumers) VALUES (%s, %s)
 ON CONFLICT (destination) DO UPDATE SET consumers = excluded.consumers
 WHERE outbox_breaker.consumers <> excluded.consumers
 """
 _TAKE_PROBE = """
-UPDATE outbox_breaker SET
-    state = 'half_open', probe_until = now() + make_interval(secs => %s),
-    changed_at = CASE WHEN state = 'half_open' THEN changed_at ELSE now() END
-WHERE destination = %s AND state <> 'closed' AND coalesce(open_until, now()) <= now()
-  AND coalesce(probe_until, now()) <= now()
-RETURNING 1
+WITH former AS (SELECT destination, state FROM outbox_breaker WHERE destination = %(destination)s FOR UPDATE)
+UPDATE outbox_breaker b SET
+    state = 'half_open', probe_until = now() + make_interval(secs => %(seconds)s), pinned = false, pinned_until = NULL,
+    changed_at = CASE WHEN former.state = 'half_open' THEN changed_at ELSE now() END
+FROM former WHERE b.destination = former.destination AND former.state <> 'closed'
+  AND NOT (pinned AND coalesce(pinned_until > now(), true))
+  AND coalesce(open_until, now()) <= now() AND coalesce(probe_until, now()) <= now()
+RETURNING former.state
 """
 _GIVE_BACK = "UPDATE outbox_breaker SET probe_until = NULL WHERE destination = %s AND state = 'half_open'"
 _FAILED = """
 WITH struck AS (
-    SELECT destination, state AS was, failures + 1 AS failures,
-           (state = 'half_open' AND %(probe)s) OR (state = 'closed' AND failures + 1 >= %(limit)s) AS opens
+    SELECT destination, state AS was,
+           CASE WHEN %(afresh)s AND state = 'closed' THEN 0 ELSE failures END + %(times)s AS failures,
+           pinned AND coalesce(pinned_until > now(), true) AS fixed
     FROM outbox_breaker WHERE destination = %(destination)s FOR UPDATE
+), judged AS (
+    SELECT *, NOT fixed AND ((was = 'half_open' AND %(probe)s) OR (was = 'closed' AND failures >= %(limit)s)) AS opens
+    FROM struck
 )
 UPDATE outbox_breaker b SET
-    failures = struck.failures,
-    state = CASE WHEN struck.opens THEN 'open' ELSE b.state END,
-    open_until = CASE WHEN struck.opens
+    failures = judged.failures,
+    state = CASE WHEN opens THEN 'open' ELSE b.state END,
+    open_until = CASE WHEN opens
         THEN now() + make_interval(secs => least(%(longest)s, %(first)s * 2 ^ least(b.openings, 10)))
         ELSE b.open_until END,
-    openings = b.openings + struck.opens::int,
-    probe_until = CASE WHEN struck.opens THEN NULL ELSE b.probe_until END,
-    changed_at = CASE WHEN struck.opens AND struck.was = 'closed' THEN now() ELSE b.changed_at END,
-    reason = %(reason)s
-FROM struck WHERE b.destination = struck.destination
-RETURNING struck.opens, b.state
+    openings = b.openings + opens::int,
+    probe_until = CASE WHEN opens THEN NULL ELSE b.probe_until END,
+    changed_at = CASE WHEN opens AND was = 'closed' THEN now() ELSE b.changed_at END,
+    pinned = b.pinned AND NOT opens,
+    reason = CASE WHEN fixed THEN b.reason ELSE %(reason)s END
+FROM judged WHERE b.destination = judged.destination
+RETURNING opens, was
 """
-_CLOSE = """
+_CLOSE_AFTER_PROBE = """
 UPDATE outbox_breaker SET
-    state = 'closed', failures = 0, openings = 0, open_until = NULL, probe_until = NULL, reason = '',
-    changed_at = CASE WHEN state = 'closed' THEN changed_at ELSE now() END
-WHERE destination = %s AND (failures > 0 OR state <> 'closed') AND (state = 'closed' OR %s)
+    state = 'closed', failures = 0, openings = 0, open_until = NULL, probe_until = NULL, reason = '', changed_at = now()
+WHERE destination = %s AND state = 'half_open'
 RETURNING 1
 """
 _THROTTLE = """
@@ -69,17 +81,17 @@ UPDATE outbox_breaker SET
     throttled_until = greatest(coalesce(throttled_until, now()), now() + make_interval(secs => %s)), probe_until = NULL
 WHERE destination = %s
 """
+_PIN = """
+WITH former AS (SELECT destination, state FROM outbox_breaker WHERE destination = %(destination)s FOR UPDATE)
+UPDATE outbox_breaker b SET
+    state = %(state)s, pinned = %(pinned)s, pinned_until = now() + make_interval(secs => %(seconds)s::float),
+    reason = %(reason)s, failures = 0, openings = 0, open_until = NULL, probe_until = NULL, throttled_until = NULL,
+    changed_at = CASE WHEN former.state = %(state)s THEN changed_at ELSE now() END
+FROM former WHERE b.destination = former.destination
+RETURNING former.state, b.pinned_until, b.consumers
+"""
 
 log = get_logger("outbox.breaker")
-
-
-class Gate(Enum):
-    """Whether a destination may be called now."""
-
-    GO = "go"
-    PROBE = "probe"
-    """One call, to see whether it works again."""
-    WAIT = "wait"
 
 
 def register_destinations() -> None:
@@ -88,24 +100,20 @@ def register_destinations() -> None:
     for entry in all_consumers():
         if isinstance(entry, ExternalConsumer):
             by_destination.setdefault(entry.destination, []).append(entry.name)
-    with connection.cursor() as cursor:
-        for destination, names in sorted(by_destination.items()):
-            cursor.execute(_REGISTER, (destination, names))
+    for destination, names in sorted(by_destination.items()):
+        _execute(_REGISTER, (destination, names))
 
 
-def gate(destination: str) -> Gate:
-    """Tell whether `destination` may be called now; PROBE is given to one caller at a time.
+def take_probe(destination: str) -> bool:
+    """Take the one probe of a breaker that is not closed; False when somebody else has it, or it may not be sent yet.
 
-    Whoever gets PROBE reports back with succeeded, failed, throttled or give_back.
+    Whoever gets it reports back with succeeded, failed, throttled or give_back.
     """
-    state, waiting, probing, throttled = _execute(_READ, (destination,)) or ("closed", False, False, False)
-    if throttled:
-        return Gate.WAIT
-    if state == "closed":
-        return Gate.GO
-    if waiting or probing:
-        return Gate.WAIT
-    return Gate.PROBE if _execute(_TAKE_PROBE, (PROBE_SECONDS, destination)) else Gate.WAIT
+    with unit_of_work():
+        row = _execute(_TAKE_PROBE, {"destination": destination, "seconds": PROBE_SECONDS})
+        if row and row[0] == BreakerState.OPEN:
+            _note(destination, BreakerState.OPEN, BreakerState.HALF_OPEN, "its wait is over: one probe is sent")
+    return row is not None
 
 
 def give_back(destination: str, *, probe: bool) -> None:
@@ -114,28 +122,32 @@ def give_back(destination: str, *, probe: bool) -> None:
         _execute(_GIVE_BACK, (destination,))
 
 
-def succeeded(destination: str, *, probe: bool) -> None:
-    """Note a call that worked. Only a probe's success closes an open breaker: a late answer proves nothing."""
-    if _execute(_CLOSE, (destination, probe)) and probe:
-        log.info("breaker_closed", destination=destination)
+def probe_succeeded(destination: str) -> None:
+    """Close the breaker: its probe worked. Any other success closes nothing: a late answer proves nothing."""
+    with unit_of_work():
+        if _execute(_CLOSE_AFTER_PROBE, (destination,)):
+            _note(destination, BreakerState.HALF_OPEN, BreakerState.CLOSED, "its probe worked")
 
 
-def failed(destination: str, *, probe: bool, reason: str) -> None:
-    """Note a call that failed in a way that says something about the destination.
+def failed(destination: str, *, probe: bool, reason: str, times: int = 1, afresh: bool = False) -> None:
+    """Note calls that failed in a way that says something about the destination; `afresh`: after one that worked.
 
     While half open only the probe's word counts: an older call that fails late must not take the probe's place.
     """
     parameters = {
         "destination": destination,
         "probe": probe,
+        "times": times,
+        "afresh": afresh,
         "limit": FAILURES_TO_OPEN,
         "first": FIRST_WAIT_SECONDS,
         "longest": LONGEST_WAIT_SECONDS,
         "reason": reason,
     }
-    opened = _execute(_FAILED, parameters)
-    if opened and opened[0]:
-        log.warning("breaker_opened", destination=destination, reason=reason)
+    with unit_of_work():
+        row = _execute(_FAILED, parameters)
+        if row and row[0]:
+            _note(destination, BreakerState(row[1]), BreakerState.OPEN, reason)
 
 
 def throttled(destination: str, seconds: float, *, probe: bool) -> None:
@@ -145,8 +157,78 @@ def throttled(destination: str, seconds: float, *, probe: bool) -> None:
     log.info("destination_throttled", destination=destination, seconds=seconds)
 
 
-def _execute(sql: str, parameters: Any) -> tuple[object, ...] | None:
+@require_unit_of_work
+def open_by_hand(destination: str, reason: str, lasting: timedelta | None = None) -> None:
+    """Let nobody call `destination`: for `lasting`, after which a probe is sent, or until somebody closes it.
+
+    Raises IllegalOperation for an unknown destination or a blank reason.
+    """
+    _pin(destination, BreakerState.OPEN, reason, lasting, pinned=True)
+
+
+@require_unit_of_work
+def close_by_hand(destination: str, reason: str, lasting: timedelta | None = None) -> None:
+    """Let `destination` be called again at once, also where it had asked for a pause.
+
+    For `lasting` no failure opens it; without, it guards as usual. Raises IllegalOperation as open_by_hand does.
+    """
+    _pin(destination, BreakerState.CLOSED, reason, lasting, pinned=lasting is not None)
+
+
+def _pin(destination: str, state: BreakerState, reason: str, lasting: timedelta | None, *, pinned: bool) -> None:
+    reason = audit.require_reason(reason)
+    seconds = lasting.total_seconds() if lasting else None
+    parameters = {
+        "destination": destination,
+        "state": state.value,
+        "pinned": pinned,
+        "seconds": seconds,
+        "reason": reason if pinned else "",
+    }
+    row = _execute(_PIN, parameters)
+    if row is None:
+        raise IllegalOperation(f"No destination is called {destination!r}.")
+    former, until, consumers = BreakerState(row[0]), row[1], row[2]
+    verb = "open" if state is BreakerState.OPEN else "close"
+    after = {"state": state.value, "until": until.isoformat() if until else None}
+    audit.record(
+        f"outbox.{verb}_breaker",
+        f"destination:{destination}",
+        reason=reason,
+        before={"state": former.value},
+        after=after,
+    )
+    if former is not state:
+        _note(destination, former, state, reason, actor=current().actor or "system", until=until)
+    if state is BreakerState.CLOSED:
+        open_unit().rings.update((doorbell.WORK, name) for name in consumers)
+
+
+def _note(
+    destination: str, former: BreakerState, state: BreakerState, reason: str, *, actor: str = "", until: Any = None
+) -> None:
+    """Tell of a change, in the unit of work that makes it."""
+    BreakerChange.objects.create(
+        destination=destination, from_state=former, to_state=state, reason=reason, actor=actor, until=until
+    )
+    publish(
+        BreakerChanged(
+            destination_id=uuid5(NAMESPACE_DNS, destination),
+            destination=destination,
+            from_state=former.value,
+            to_state=state.value,
+            reason=reason,
+            actor=actor,
+        )
+    )
+    CHANGES.labels(destination, state.value).inc()
+    level = log.warning if state is BreakerState.OPEN else log.info
+    words = {BreakerState.OPEN: "breaker_opened", BreakerState.CLOSED: "breaker_closed"}
+    level(words.get(state, "breaker_probes"), destination=destination, reason=reason, actor=actor)
+
+
+def _execute(sql: str, parameters: Any) -> tuple[Any, ...] | None:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        row: tuple[object, ...] | None = cursor.fetchone() if cursor.description else None
+        row: tuple[Any, ...] | None = cursor.fetchone() if cursor.description else None
     return row

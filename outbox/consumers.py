@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
 from outbox.contracts import Contract, Kind, Message, Semantics, aggregate_id, all_contracts, contract_of
+from outbox.destinations import Destination
 from outbox.errors import ConsumerConflict
 from outbox.outcomes import Failure
 from outbox.retry import RetryPolicy
@@ -72,17 +73,23 @@ class Consumer:
 
 @dataclass(frozen=True)
 class ExternalConsumer:
-    """A consumer that calls `destination` outside any transaction."""
+    """A consumer that calls someone outside any transaction."""
 
     name: str
     contracts: tuple[Contract, ...]
     handler: ExternalHandler
-    destination: str
-    concurrency: int
-    """Calls in flight at once per worker process."""
+    calls: Destination
+    """Who is called, with the limits that all its consumers share."""
+    concurrency: int | None
+    """Calls of this consumer in flight at once, over all workers; None for no limit but the destination's."""
     retry: RetryPolicy | None
     order_by: OrderBy | None = None
     external: ClassVar[bool] = True
+
+    @property
+    def destination(self) -> str:
+        """The name of who is called."""
+        return self.calls.name
 
     @property
     def failed(self) -> FailedHook | None:
@@ -94,6 +101,7 @@ AnyConsumer = Consumer | ExternalConsumer
 _consumers: dict[str, AnyConsumer] = {}
 _subscribers: dict[str, tuple[str, ...]] = {}
 _ordered: dict[str, OrderBy] = {}
+_destinations: dict[str, Destination] = {}
 
 
 def _register(entry: AnyConsumer) -> None:
@@ -133,22 +141,36 @@ def consumer(
 def external_consumer(
     *messages: type[Message],
     name: str,
-    destination: str,
-    concurrency: int = 20,
+    destination: Destination | str,
+    concurrency: int | None = None,
     retry: RetryPolicy | None = None,
     order_by: OrderBy | None = None,
 ) -> Callable[[X], X]:
     """Register the decorated class (an ExternalHandler) as a consumer that calls `destination`.
 
-    `order_by` is as for consumer().
+    A name stands for a destination with the usual limits. `order_by` is as for consumer(). Raises ConsumerConflict,
+    also when a destination of that name is declared with other limits.
     """
+    called = _declared(destination if isinstance(destination, Destination) else Destination(destination))
 
     def register(handler: X) -> X:
         contracts = tuple(contract_of(m) for m in messages)
-        _register(ExternalConsumer(name, contracts, handler(), destination, concurrency, retry, order_by))
+        _register(ExternalConsumer(name, contracts, handler(), called, concurrency, retry, order_by))
         return handler
 
     return register
+
+
+def _declared(destination: Destination) -> Destination:
+    known = _destinations.setdefault(destination.name, destination)
+    if known != destination:
+        raise ConsumerConflict(f"The destination {destination.name!r} is declared twice, with different limits")
+    return known
+
+
+def all_destinations() -> list[Destination]:
+    """Return every destination that some consumer calls, sorted by name."""
+    return [_destinations[name] for name in sorted(_destinations)]
 
 
 def subscribers(message_name: str) -> tuple[str, ...]:
@@ -178,7 +200,7 @@ def problems() -> list[str]:
     found = []
     for declared in all_contracts():
         names = subscribers(declared.name)
-        if not names:
+        if not names and declared.needs_consumer:
             found.append(f"{declared.name} has no consumer")
         external = [name for name in names if _consumers[name].external]
         if external and declared.semantics is Semantics.EXACTLY_ONCE:

@@ -60,6 +60,8 @@ class Contract:
     key: str
     cls: type[Message]
     semantics: Semantics
+    needs_consumer: bool = True
+    """False for an event that is offered to whoever cares, and may have no consumer."""
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
     decoder: msgspec.json.Decoder[Any] = field(default_factory=msgspec.json.Decoder, repr=False, compare=False)
 
@@ -119,12 +121,14 @@ def contract(
     aggregate: str,
     key: str,
     semantics: Semantics = Semantics.EXACTLY_ONCE,
+    needs_consumer: bool = True,
     upcasters: Mapping[int, Upcaster] | None = None,
 ) -> Callable[[M], M]:
     """Register the decorated Event or Command.
 
     `key` names the payload field that holds the id of the `aggregate`. `upcasters[n]` turns a payload of version n
-    into one of version n + 1. Raises ContractConflict for a second class of that name or a wrong declaration.
+    into one of version n + 1. An event that is only offered says `needs_consumer=False`. Raises ContractConflict for a
+    second class of that name or a wrong declaration.
     """
 
     def register(cls: M) -> M:
@@ -133,8 +137,20 @@ def contract(
         if key not in cls.__struct_fields__:
             raise ContractConflict(f"{name}: its key {key!r} is not a field of {cls.__qualname__}")
         kind = Kind.COMMAND if issubclass(cls, Command) else Kind.EVENT
+        if kind is Kind.COMMAND and not needs_consumer:
+            raise ContractConflict(f"{name}: a command always needs its consumer")
         entry = Contract(
-            name, version, kind, owner, aggregate, key, cls, semantics, upcasters or {}, msgspec.json.Decoder(cls)
+            name,
+            version,
+            kind,
+            owner,
+            aggregate,
+            key,
+            cls,
+            semantics,
+            needs_consumer,
+            upcasters or {},
+            msgspec.json.Decoder(cls),
         )
         _by_name[name] = _by_class[cls] = entry
         return cls

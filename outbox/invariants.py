@@ -62,8 +62,10 @@ invariant(
     sql="""
     SELECT d.message_id FROM outbox_delivery d
     WHERE (d.state IN ('ready', 'isolated') AND d.enqueued_at < now() - interval '60 s'
-           AND NOT EXISTS (SELECT 1 FROM outbox_breaker b WHERE d.consumer = ANY(b.consumers) AND b.state <> 'closed')
-           AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer AND c.paused))
+           AND NOT EXISTS (SELECT 1 FROM outbox_breaker b WHERE d.consumer = ANY(b.consumers)
+                           AND (b.state <> 'closed' OR b.limited_at > now() - interval '5 s'))
+           AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer
+                           AND (c.paused OR c.limited_at > now() - interval '5 s')))
        OR (d.state = 'scheduled' AND d.due_at < now() - interval '60 s')
        OR (d.state = 'leased' AND d.lease_until < now() - interval '60 s')
     """,

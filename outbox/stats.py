@@ -31,10 +31,10 @@ def _minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
-def count(consumer: str, measure: str) -> None:
-    """Count one more of `measure` (failed, dead) for `consumer`."""
-    _pending[_minute(), consumer, measure] += 1
-    HANDLED.labels(consumer, measure).inc()
+def count(consumer: str, measure: str, by: int = 1) -> None:
+    """Count one more of `measure` (failed, dead, deferred) for `consumer`, or `by` more."""
+    _pending[_minute(), consumer, measure] += by
+    HANDLED.labels(consumer, measure).inc(by)
 
 
 def count_done(consumer: str, latency_ms: float) -> None:
@@ -114,14 +114,17 @@ def queue_depth() -> list[QueueDepth]:
 def oldest_due_seconds() -> float:
     """Return the age of the oldest delivery that could run now; 0 when there is none.
 
-    Work that waits for an open breaker or belongs to a paused consumer does not count: no worker could do it.
+    Work that waits for an open breaker, has just met a limit or belongs to a paused consumer does not count: no worker
+    could do it.
     """
     ((seconds,),) = _rows("""
         SELECT coalesce(extract(epoch FROM now() - min(d.enqueued_at)), 0) FROM outbox_delivery d
         WHERE d.state IN ('ready', 'isolated') AND NOT EXISTS (
             SELECT 1 FROM outbox_breaker b
-            WHERE d.consumer = ANY(b.consumers) AND (b.state <> 'closed' OR b.throttled_until > now()))
-          AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer AND c.paused)
+            WHERE d.consumer = ANY(b.consumers) AND (
+                b.state <> 'closed' OR b.throttled_until > now() OR b.limited_at > now() - interval '5 s'))
+          AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer AND (
+                c.paused OR c.limited_at > now() - interval '5 s'))
     """)
     return float(seconds)
 

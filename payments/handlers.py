@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from outbox.consumers import Incoming, external_consumer
+from outbox.destinations import Destination
 from outbox.outcomes import Failure, Permanent
 from payments import services
 from payments.commands import (
@@ -20,8 +21,8 @@ from payments.services import CreatePlan, IntentPlan, RefundPlan, SynchronisePla
 
 Seen = tuple[IntentState, dict[UUID, RefundState]]
 
-PROVIDER = "payments"
-REFUNDS = "payments.refunds"
+PROVIDER = Destination("payments", concurrency=50)
+REFUNDS = Destination("payments.refunds", concurrency=20)
 """A destination of its own: when only refunds fail, their breaker opens and payments go on."""
 
 

@@ -80,7 +80,12 @@ def _choices(field: "Field[Any, Any]") -> str:
 
 
 def _docstrings(model: type[Model]) -> dict[str, str]:
-    """Return the strings that stand under the fields of a model's class."""
+    """Return the strings that stand under the fields of a model's class and of its abstract parents."""
+    parents = (parent for parent in reversed(model.__mro__) if issubclass(parent, Model) and parent is not Model)
+    return {name: words for parent in parents for name, words in _strings_under_names(parent).items()}
+
+
+def _strings_under_names(model: type[Any]) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)
     found = {}

@@ -5,27 +5,35 @@ the call after the lease, with the same idempotency key.
 """
 
 import contextvars
+import functools
 import os
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from structlog import get_logger
 
-from outbox import breakers
+from outbox import breakers, gates, stats
 from outbox.consumers import ExternalConsumer
 from outbox.context import Context, enter
 from outbox.contracts import Message
 from outbox.engine import failures, queue
+from outbox.engine.alarms import Alarms
 from outbox.engine.identity import Identity
 from outbox.engine.queue import Claimed
 from outbox.engine.running import decode, in_context, milliseconds_since, note_done, settle_failure
+from outbox.gates import Grant
 from outbox.outcomes import Failure, Throttled, Transient
 from outbox.publishing import unit_of_work
 
-MAX_IN_FLIGHT = 32
-"""Threads per worker process, over all destinations."""
+MAX_IN_FLIGHT = 128
+"""Threads per worker process, over all destinations; made when they are needed."""
+MAX_PER_DESTINATION = 32
+"""Calls in flight per worker process at one destination, so that a slow one leaves threads to the others."""
+LEAST_DEFERRAL = timedelta(seconds=1)
 
 _NOT_TOLD = ("throttled", "snoozed", "contended", "interrupted", "parked")
 """Kinds of failure after which the handler has nothing to note: nothing was done outside, nor will it be given up."""
@@ -33,7 +41,7 @@ _NOT_TOLD = ("throttled", "snoozed", "contended", "interrupted", "parked")
 log = get_logger("outbox.external")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call under way."""
 
@@ -44,17 +52,26 @@ class Call:
     started: float
     probe: bool
     future: "Future[Any] | None" = None
+    ended: float = 0.0
+    """When the answer came, so that the breaker hears of several in their order."""
 
 
 class Caller:
     """The calls in flight of one worker process."""
 
-    def __init__(self, me: Identity) -> None:
+    def __init__(self, me: Identity, alarms: Alarms) -> None:
         self._me = me
+        self._alarms = alarms
         self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="call")
         self._calls: list[Call] = []
         self._turned_away: list[str] = []
         """Consumers that found their destination full, and go first when a call ends."""
+        self._told: dict[str, int] = {}
+        """Calls that the gate believes to be in flight from here, by destination."""
+        self._last: dict[str, ExternalConsumer] = {}
+        """The consumer that asked last, by destination."""
+        self._worked: set[str] = set()
+        """Destinations whose last call succeeded, which the gate has not heard of yet."""
         self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         """Becomes readable when a call has ended."""
 
@@ -70,22 +87,40 @@ class Caller:
 
     def start(self, consumer: ExternalConsumer, *, only: int | None = None) -> int:
         """Claim what may be called now, prepare it and start the calls; return how many deliveries were claimed."""
-        free = min(MAX_IN_FLIGHT - len(self._calls), consumer.concurrency - self._in_flight(consumer))
+        in_flight = self._in_flight(consumer.destination)
+        free = min(MAX_IN_FLIGHT - len(self._calls), MAX_PER_DESTINATION - in_flight.total())
         if free <= 0:
             self._turned_away.append(consumer.name)
             return 0
-        gate = breakers.gate(consumer.destination)
-        if gate is breakers.Gate.WAIT:
+        grant = self._ask(consumer, in_flight, want=free, alone=only is not None)
+        if grant.probe and grant.calls and not breakers.take_probe(consumer.destination):
             return 0
-        if only is not None:
-            return int(self._prepare(consumer, [only], probe=gate is breakers.Gate.PROBE) > 0)
-        limit = 1 if gate is breakers.Gate.PROBE else free
-        return self._prepare(consumer, None, probe=gate is breakers.Gate.PROBE, limit=limit)
+        if not grant.calls and not grant.over:
+            return 0
+        return self._prepare(consumer, None if only is None else [only], grant)
 
-    def _in_flight(self, consumer: ExternalConsumer) -> int:
-        return sum(call.consumer.destination == consumer.destination for call in self._calls)
+    def tell_what_ended(self) -> None:
+        """Tell the gates of destinations where fewer calls are in flight than they believe."""
+        for destination, told in list(self._told.items()):
+            in_flight = self._in_flight(destination)
+            if in_flight.total() != told:
+                self._ask(self._last[destination], in_flight, want=0, alone=False)
 
-    def _prepare(self, consumer: ExternalConsumer, only: list[int] | None, *, probe: bool, limit: int = 1) -> int:
+    def _ask(self, consumer: ExternalConsumer, in_flight: Counter[str], *, want: int, alone: bool) -> Grant:
+        destination = consumer.destination
+        worked = destination in self._worked
+        grant = gates.ask(consumer, self._me.id, in_flight, want=want, alone=alone, worked=worked)
+        self._worked.discard(destination)
+        self._told[destination] = in_flight.total() + grant.calls
+        self._last[destination] = consumer
+        if grant.retry_in is not None and not grant.calls:
+            self._alarms.set(consumer.name, grant.retry_in)
+        return grant
+
+    def _in_flight(self, destination: str) -> Counter[str]:
+        return Counter(call.consumer.name for call in self._calls if call.consumer.destination == destination)
+
+    def _prepare(self, consumer: ExternalConsumer, only: list[int] | None, grant: Grant) -> int:
         """Prepare a batch in one transaction; when one of it fails, again one by one."""
         claimed: list[Claimed] = []
         prepared: list[Call] = []
@@ -93,34 +128,57 @@ class Caller:
         started = time.perf_counter()
         try:
             with unit_of_work():
-                claimed = self._claim(consumer, only, limit)
+                claimed, put_off = self._claim(consumer, only, grant)
                 if not claimed:
-                    breakers.give_back(consumer.destination, probe=probe)
-                    return 0
+                    breakers.give_back(consumer.destination, probe=grant.probe)
+                    return put_off
                 self._me.note(consumer.name, [*self.delivery_ids, *(c.id for c in claimed)])
-                prepared = [self._prepared(consumer, c, probe=probe) for c in claimed]
+                prepared = [self._prepared(consumer, c, probe=grant.probe) for c in claimed]
                 self._take(prepared)
         except Exception as error:
             if not claimed or failures.connection_lost(error):
                 raise
             failure = error
         if failure is None:
-            self._launch(prepared, probe=probe)
+            self._launch(prepared, probe=grant.probe)
         elif len(claimed) == 1:
-            breakers.give_back(consumer.destination, probe=probe)
+            breakers.give_back(consumer.destination, probe=grant.probe)
             settle_failure(consumer, claimed[0], failure, self._me.id, counted=False, started=started)
         else:
             for one in claimed:
-                self._prepare(consumer, [one.id], probe=probe)
+                self._prepare(consumer, [one.id], grant)
         return len(claimed)
 
-    def _claim(self, consumer: ExternalConsumer, only: list[int] | None, limit: int) -> list[Claimed]:
+    def _claim(self, consumer: ExternalConsumer, only: list[int] | None, grant: Grant) -> tuple[list[Claimed], int]:
+        """Return what is to be called now, and how many repetitions were put off."""
+        put_off: list[Claimed] = []
         if only is None:
-            claimed = queue.claim(consumer.name, limit)
+            claimed, put_off = self._within(grant, queue.claim(consumer.name, grant.calls + grant.over))
         else:
             one = queue.claim_one(only[0])
             claimed = [one] if one else []
-        return queue.drop_finished(claimed)
+        if put_off:
+            self._put_off(consumer, put_off)
+        return queue.drop_finished(claimed), len(put_off)
+
+    @staticmethod
+    def _within(grant: Grant, claimed: list[Claimed]) -> tuple[list[Claimed], list[Claimed]]:
+        """Part what may be called now from the repetitions beyond the retry budget.
+
+        What is neither was only locked, and stays where it is.
+        """
+        again = [one for one in claimed if one.attempts]
+        over = again[grant.retries :] if grant.over else []
+        late = {one.id for one in over}
+        return [one for one in claimed if one.id not in late][: grant.calls], over
+
+    @staticmethod
+    def _put_off(consumer: ExternalConsumer, over: list[Claimed]) -> None:
+        policy = failures.policy_of(consumer)
+        waits = {one.id: max(LEAST_DEFERRAL, policy.delay(one.attempts)) for one in over}
+        queue.defer(waits, f"the retry budget of {consumer.destination}")
+        stats.count(consumer.name, "deferred", len(over))
+        log.info("retries_deferred", consumer=consumer.name, destination=consumer.destination, count=len(over))
 
     def _prepared(self, consumer: ExternalConsumer, claimed: Claimed, *, probe: bool) -> Call:
         payload = decode(claimed)
@@ -146,8 +204,12 @@ class Caller:
         for call in calling:
             call.started = time.perf_counter()
             call.future = self._pool.submit(contextvars.Context().run, self._call, call)
-            call.future.add_done_callback(lambda _: os.eventfd_write(self.bell, 1))
             self._calls.append(call)
+            call.future.add_done_callback(functools.partial(self._note_end, call))
+
+    def _note_end(self, call: Call, _future: "Future[Any]") -> None:
+        call.ended = time.monotonic()
+        os.eventfd_write(self.bell, 1)
 
     @staticmethod
     def _call(call: Call) -> Any:
@@ -157,8 +219,9 @@ class Caller:
     def collect(self) -> list[str]:
         """Record the calls that have ended; return the consumers that may call now, those turned away first."""
         ended = [call for call in self._calls if call.future is not None and call.future.done()]
+        self._calls = [call for call in self._calls if call not in ended]
+        self._tell_breakers(sorted(ended, key=lambda call: call.ended))
         for call in ended:
-            self._calls.remove(call)
             self._settle(call)
         if not ended:
             return []
@@ -173,21 +236,40 @@ class Caller:
         assert call.future is not None
         error = call.future.exception()
         if error is None:
-            breakers.succeeded(call.consumer.destination, probe=call.probe)
             self._record(call, call.future.result())
         else:
-            self._judge_destination(call, error)
             self._fail(call, error if isinstance(error, Exception) else Transient(repr(error), unknown=True), sent=True)
 
-    def _judge_destination(self, call: Call, error: BaseException) -> None:
-        """Tell the breaker: only failures that say something about the destination count."""
-        destination = call.consumer.destination
-        if isinstance(error, Throttled):
-            breakers.throttled(destination, error.retry_after, probe=call.probe)
-        elif failures.judge(error, 1, failures.policy_of(call.consumer)).kind in ("transient", "unknown"):
-            breakers.failed(destination, probe=call.probe, reason=f"{type(error).__name__}: {error}"[:200])
-        else:
-            breakers.succeeded(destination, probe=call.probe)
+    def _tell_breakers(self, ended: list[Call]) -> None:
+        """Tell each destination's breaker what came of the calls, in their order: the failures since the last success.
+
+        A success while it is closed is told with the next question to the gate.
+        """
+        failed: dict[str, list[str]] = {}
+        for call in ended:
+            destination, error = call.consumer.destination, call.future.exception() if call.future else None
+            if isinstance(error, Throttled):
+                breakers.throttled(destination, error.retry_after, probe=call.probe)
+            elif error is not None and self._speaks_of_health(call, error):
+                reason = f"{type(error).__name__}: {error}"[:200]
+                if call.probe:
+                    breakers.failed(destination, probe=True, reason=reason)
+                else:
+                    failed.setdefault(destination, []).append(reason)
+            else:
+                self._worked.add(destination)
+                failed.pop(destination, None)
+                if call.probe:
+                    breakers.probe_succeeded(destination)
+        for destination, reasons in failed.items():
+            afresh = destination in self._worked
+            breakers.failed(destination, probe=False, reason=reasons[-1], times=len(reasons), afresh=afresh)
+            self._worked.discard(destination)
+
+    @staticmethod
+    def _speaks_of_health(call: Call, error: BaseException) -> bool:
+        """Tell whether a failure says something about the destination."""
+        return failures.judge(error, 1, failures.policy_of(call.consumer)).kind in ("transient", "unknown")
 
     def _record(self, call: Call, result: Any) -> None:
         try:

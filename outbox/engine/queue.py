@@ -63,6 +63,10 @@ UPDATE outbox_delivery
 SET state = 'leased', lease_owner = %s, lease_until = now() + make_interval(secs => %s), attempts = attempts + 1
 WHERE id = ANY(%s)
 """
+_DEFER = """
+UPDATE outbox_delivery d SET state = 'scheduled', due_at = now() + make_interval(secs => wait), waiting_for = %s
+FROM unnest(%s::bigint[], %s::float[]) AS put_off (id, wait) WHERE d.id = put_off.id
+"""
 _HOLDS = """
 SELECT 1 FROM outbox_delivery WHERE id = %s AND state = 'leased' AND lease_owner = %s AND attempts = %s FOR UPDATE
 """
@@ -217,6 +221,13 @@ def lease(delivery_ids: list[int], owner: UUID) -> None:
     """Take the deliveries over for a call outside the transaction, and count the attempt."""
     with connection.cursor() as cursor:
         cursor.execute(_LEASE, (owner, conf.LEASE_SECONDS, delivery_ids))
+
+
+def defer(waits: dict[int, timedelta], why: str) -> None:
+    """Put claimed deliveries off without burning an attempt; `why` says what they wait for."""
+    seconds = [wait.total_seconds() for wait in waits.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_DEFER, (why, list(waits), seconds))
 
 
 def still_holds(claimed: Claimed, owner: UUID) -> bool:

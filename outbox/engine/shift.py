@@ -16,6 +16,7 @@ from outbox import breakers, control, doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
 from outbox.engine import parking, queue, reaper
+from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
 from outbox.engine.transactional import run_batch, run_one
@@ -37,7 +38,8 @@ class Shift:
 
     def __init__(self) -> None:
         self.me = Identity()
-        self._caller = Caller(self.me)
+        self._alarms = Alarms()
+        self._caller = Caller(self.me, self._alarms)
         self._hot: deque[str] = deque()
         """Consumers that may have something to do, in turn."""
         self._names = [entry.name for entry in all_consumers()]
@@ -70,6 +72,7 @@ class Shift:
         control.look_again_if_rung(self.me.rung)
         self._heat(self.me.rung)
         self.me.rung.clear()
+        self._heat(self._alarms.due())
         if not self._hot:
             return 0
         entry = find(self._hot.popleft())
@@ -85,10 +88,11 @@ class Shift:
 
     def _idle(self, end: float) -> None:
         """Nothing to do: wait for the doorbell, a call, a timer, the next look or the end of the shift."""
+        self._caller.tell_what_ended()
         if not self._caller.busy:
             self.me.clear_note()
         now = time.monotonic()
-        self.me.wait(min(self._look_at, max(end, now + 0.05)) - now, self._caller.bell)
+        self.me.wait(min(self._look_at, self._alarms.next(), max(end, now + 0.05)) - now, self._caller.bell)
 
     def _keep_house(self, now: float) -> None:
         """Do what is due besides work: look for what a lost ring left, timers, leases, dead workers."""

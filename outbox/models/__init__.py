@@ -1,11 +1,9 @@
 """The engine's tables. Writers are the modules of this app; everything else reads."""
 
 from outbox.models.archive import DroppedPartition, FormerReceipt
+from outbox.models.flow import Breaker, BreakerChange, BreakerState, ConsumerControl
 from outbox.models.queue import (
     Attempt,
-    Breaker,
-    BreakerState,
-    ConsumerControl,
     DeadLetter,
     Delivery,
     DeliveryState,
@@ -21,6 +19,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Breaker",
+    "BreakerChange",
     "BreakerState",
     "ConsumerControl",
     "DeadLetter",

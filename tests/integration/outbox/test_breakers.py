@@ -1,11 +1,15 @@
 """Circuit breakers: shared by all workers, they park work without burning its attempts."""
 
-import pytest
+from collections import Counter
+from uuid import uuid4
 
-from outbox import breakers
-from outbox.breakers import Gate
+import pytest
+from django.db import DatabaseError
+
+from outbox import breakers, gates
+from outbox.consumers import find
 from outbox.engine.shift import Shift
-from outbox.models import Breaker, Delivery, Receipt
+from outbox.models import Breaker, BreakerChange, Delivery, Message, Receipt
 from tests.integration.outbox.asking import ask, call, effects, sql, states
 from tests.lab import handlers
 
@@ -21,6 +25,14 @@ def destination(transactional_db):
 def fail(times: int, *, probe: bool = False) -> None:
     for _ in range(times):
         breakers.failed(LAB, probe=probe, reason="down")
+
+
+def gate(*, worked: bool = False) -> str:
+    """Ask for one call, as a worker with nothing else in flight does."""
+    grant = gates.ask(find("lab.call"), uuid4(), Counter(), want=1, alone=True, worked=worked)
+    if not grant.calls or (grant.probe and not breakers.take_probe(LAB)):
+        return "wait"
+    return "probe" if grant.probe else "go"
 
 
 def row() -> Breaker:
@@ -43,48 +55,49 @@ def test_it_knows_which_consumers_wait_on_it(destination):
 
 def test_four_failures_in_a_row_leave_it_closed_and_the_fifth_opens_it(destination):
     fail(4)
-    assert (breakers.gate(LAB), row().state) == (Gate.GO, "closed")
+    assert (gate(), row().state) == ("go", "closed")
     fail(1)
-    assert (breakers.gate(LAB), row().state, row().reason) == (Gate.WAIT, "open", "down")
+    assert (gate(), row().state, row().reason) == ("wait", "open", "down")
     assert 0.5 < wait_seconds() <= 1.0
 
 
 def test_only_failures_in_a_row_count(destination):
     fail(4)
-    breakers.succeeded(LAB, probe=False)
+    assert gate(worked=True) == "go"
     fail(4)
-    assert breakers.gate(LAB) is Gate.GO
-    assert row().failures == 4
+    assert (gate(), row().failures) == ("go", 4)
+    breakers.failed(LAB, probe=False, reason="down", times=2, afresh=True)
+    assert (gate(), row().failures) == ("go", 2)
 
 
 def test_when_the_wait_is_over_one_caller_at_a_time_may_probe(destination):
     fail(5)
     let_the_wait_be_over()
-    assert [breakers.gate(LAB) for _ in range(3)] == [Gate.PROBE, Gate.WAIT, Gate.WAIT]
+    assert [gate() for _ in range(3)] == ["probe", "wait", "wait"]
     assert row().state == "half_open"
 
 
 def test_a_probe_that_never_came_back_is_given_to_another(destination):
     fail(5)
     let_the_wait_be_over()
-    assert breakers.gate(LAB) is Gate.PROBE
+    assert gate() == "probe"
     sql("UPDATE outbox_breaker SET probe_until = now() - interval '1 s'")
-    assert [breakers.gate(LAB), breakers.gate(LAB)] == [Gate.PROBE, Gate.WAIT]
+    assert [gate(), gate()] == ["probe", "wait"]
 
 
 def test_a_probe_given_back_is_there_for_the_next(destination):
     fail(5)
     let_the_wait_be_over()
-    assert breakers.gate(LAB) is Gate.PROBE
+    assert gate() == "probe"
     breakers.give_back(LAB, probe=True)
-    assert breakers.gate(LAB) is Gate.PROBE
+    assert gate() == "probe"
 
 
 def test_the_success_of_a_probe_closes_it_as_new(destination):
     fail(5)
     let_the_wait_be_over()
-    assert breakers.gate(LAB) is Gate.PROBE
-    breakers.succeeded(LAB, probe=True)
+    assert gate() == "probe"
+    breakers.probe_succeeded(LAB)
     closed = row()
     assert (closed.state, closed.failures, closed.openings, closed.open_until, closed.reason) == (
         "closed",
@@ -93,7 +106,7 @@ def test_the_success_of_a_probe_closes_it_as_new(destination):
         None,
         "",
     )
-    assert breakers.gate(LAB) is Gate.GO
+    assert gate() == "go"
 
 
 def test_the_failure_of_a_probe_opens_it_for_twice_as_long_up_to_a_bound(destination):
@@ -101,7 +114,7 @@ def test_the_failure_of_a_probe_opens_it_for_twice_as_long_up_to_a_bound(destina
     waits = []
     for _ in range(7):
         let_the_wait_be_over()
-        assert breakers.gate(LAB) is Gate.PROBE
+        assert gate() == "probe"
         fail(1, probe=True)
         waits.append(wait_seconds())
     longest = breakers.LONGEST_WAIT_SECONDS
@@ -110,30 +123,28 @@ def test_the_failure_of_a_probe_opens_it_for_twice_as_long_up_to_a_bound(destina
 
 def test_the_late_success_of_an_older_call_does_not_close_it(destination):
     fail(5)
-    breakers.succeeded(LAB, probe=False)
-    assert row().state == "open"
+    assert (gate(worked=True), row().state) == ("wait", "open")
     let_the_wait_be_over()
-    assert breakers.gate(LAB) is Gate.PROBE
-    breakers.succeeded(LAB, probe=False)
-    assert (row().state, breakers.gate(LAB)) == ("half_open", Gate.WAIT)
+    assert gate() == "probe"
+    assert (gate(worked=True), row().state) == ("wait", "half_open")
 
 
 def test_the_late_failure_of_an_older_call_does_not_take_the_probes_place(destination):
     fail(5)
     let_the_wait_be_over()
-    assert breakers.gate(LAB) is Gate.PROBE
+    assert gate() == "probe"
     fail(3, probe=False)
-    assert (row().state, row().openings, breakers.gate(LAB)) == ("half_open", 1, Gate.WAIT)
+    assert (row().state, row().openings, gate()) == ("half_open", 1, "wait")
 
 
 def test_a_throttled_probe_stays_half_open_until_it_may_be_repeated(destination):
     fail(5)
     let_the_wait_be_over()
-    assert breakers.gate(LAB) is Gate.PROBE
+    assert gate() == "probe"
     breakers.throttled(LAB, 30.0, probe=True)
-    assert (row().state, breakers.gate(LAB)) == ("half_open", Gate.WAIT)
+    assert (row().state, gate()) == ("half_open", "wait")
     sql("UPDATE outbox_breaker SET throttled_until = now()")
-    assert breakers.gate(LAB) is Gate.PROBE
+    assert gate() == "probe"
 
 
 def test_the_longer_of_two_pauses_holds(destination):
@@ -219,3 +230,26 @@ def test_a_probe_whose_answer_cannot_be_recorded_costs_an_attempt_as_any_call_do
     let_the_wait_be_over()
     drain(until=lambda: states() == ["dead"])
     assert row().state == "closed"
+
+
+def test_each_change_is_kept_and_told(destination):
+    before = breakers.CHANGES.labels(LAB, "open")._value.get()
+    fail(5)
+    fail(2)
+    let_the_wait_be_over()
+    assert [gate(), gate()] == ["probe", "wait"]
+    breakers.probe_succeeded(LAB)
+    steps = [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
+    assert list(BreakerChange.objects.order_by("id").values_list("from_state", "to_state")) == steps
+    told = Message.objects.filter(name="outbox.breaker_changed").order_by("id").values_list("payload", flat=True)
+    assert [(event["destination"], event["from_state"], event["to_state"]) for event in told] == [
+        (LAB, *step) for step in steps
+    ]
+    assert (told[0]["reason"], BreakerChange.objects.last().reason) == ("down", "down")
+    assert breakers.CHANGES.labels(LAB, "open")._value.get() == before + 1
+
+
+def test_the_history_cannot_be_changed(destination):
+    fail(5)
+    with pytest.raises(DatabaseError, match="append-only"):
+        BreakerChange.objects.update(reason="nothing happened")

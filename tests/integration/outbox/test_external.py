@@ -217,7 +217,7 @@ def test_a_backlog_of_one_consumer_does_not_keep_another_from_the_same_destinati
     ask(*(call(number, "slow") for number in range(100)))
     ask(CallToo(bench_id=BENCH, number=1000))
     drain(until=lambda: handlers.calls[1000] == 1)
-    assert sum(handlers.calls.values()) <= 60
+    assert sum(handlers.calls.values()) <= 70, "two waves at most"
 
 
 def _called_back(answer):
