@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from outbox.models import Attempt, Delivery, Message, Receipt
+from outbox.models import Attempt, Delivery, FormerReceipt, Message, Receipt
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class MessageView:
     message: dict[str, Any]
     deliveries: list[DeliveryView]
     receipts: list[dict[str, Any]]
+    former_receipts: list[dict[str, Any]]
+    """Of before it was replayed."""
     attempts: list[dict[str, Any]]
 
 
@@ -52,6 +54,7 @@ def message(message_id: UUID) -> MessageView | None:
         dict(row),
         [_view(delivery) for delivery in Delivery.objects.filter(message_id=message_id).order_by("consumer")],
         [dict(receipt) for receipt in Receipt.objects.filter(message_id=message_id).order_by("consumer").values()],
+        [dict(former) for former in FormerReceipt.objects.filter(message_id=message_id).order_by("id").values()],
         [dict(attempt) for attempt in Attempt.objects.filter(message_id=message_id).order_by("id").values()],
     )
 

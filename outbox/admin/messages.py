@@ -15,7 +15,7 @@ from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, ago, linked, parse_
 from outbox.admin.subjects import subject_of
 from outbox.archive import what_became_of
 from outbox.contracts import Kind, all_contracts
-from outbox.models import Attempt, Delivery, Message
+from outbox.models import Attempt, Delivery, FormerReceipt, Message
 
 
 class NameFilter(SimpleListFilter):
@@ -102,6 +102,7 @@ class MessageAdmin(ReadOnlyAdmin):
             "payload": case.pretty(message.payload),
             "headers": case.pretty(message.headers),
             "standings": case.standings([message.id])[message.id],
+            "former": FormerReceipt.objects.filter(message_id=message.id),
             "tries": case.tries(message.id),
             "place": case.saga_place(message),
             "subject": subject_of(message.payload),

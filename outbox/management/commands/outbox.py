@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from outbox.cli import contracts, dead_letters, flow, queue, retention, verify
+from outbox.cli import contracts, dead_letters, flow, queue, replay, retention, verify
 from outbox.cli.terminal import Terminal, Verbs
 from outbox.context import scope
 from outbox.errors import OutboxError
@@ -14,6 +14,7 @@ MODULES = (
     queue,
     dead_letters,
     flow,
+    replay,
     retention,
     verify,
     contracts,
