@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from config.reference.data import APPS
+from outbox.contracts import all_contracts
+from outbox.models import DeliveryState
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TESTS = re.compile(r"`([\w/]+\.py)::(\w+)`")
@@ -40,6 +44,24 @@ def test_every_link_leads_to_a_file(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.requirement("M40")
+def test_the_vocabulary_explains_every_state_whose_name_does_not():
+    page = (ROOT / "docs/why/vocabulary.md").read_text()
+    explained = set(re.findall(r"^\| \*\*([\w ]+)\*\* \|", page, re.MULTILINE))
+    words = {"leased": "lease", "dead": "dead letter"}
+    states = {state.value for state in DeliveryState} - {"ready", "scheduled"}
+    assert {words.get(state, state) for state in states} <= explained
+    assert {"contract", "consumer", "destination", "breaker", "saga", "compensation", "pivot", "invariant"} <= explained
+
+
+@pytest.mark.requirement("M40")
+def test_every_contract_is_owned_by_the_app_that_declares_it():
+    ours = [declared for declared in all_contracts() if declared.owner in APPS]
+    assert len(ours) > 40
+    assert [d.name for d in ours if not d.owner == d.name.partition(".")[0] == d.cls.__module__.partition(".")[0]] == []
+
+
+@pytest.mark.requirement("M40")
 def test_every_decision_is_one_page_under_its_number():
     names = sorted(path.name for path in (ROOT / "docs/decisions").glob("*.md"))
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from config.templatetags import ui
+from config.templatetags.money import digits
+from outbox.templatetags import ui
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from config.templatetags import ui
     ],
 )
 def test_money_has_the_digits_of_its_currency(amount, currency, shown):
-    assert ui.digits(Decimal(amount), currency) == shown
+    assert digits(Decimal(amount), currency) == shown
 
 
 @pytest.mark.parametrize(

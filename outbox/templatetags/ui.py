@@ -1,7 +1,6 @@
-"""The vocabulary of the pages: states, times, money, ids, charts. Every helper gives words as well as a look."""
+"""The vocabulary of the pages: states, times, ids, figures. Every helper gives words as well as a look."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -9,7 +8,6 @@ from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from moneyed import get_currency
 
 register = template.Library()
 
@@ -56,12 +54,6 @@ def copyable(text: str, shown: str = "") -> SafeString:
         shown or short(text),
         icon("copy"),
     )
-
-
-@register.simple_tag
-def money(amount: Decimal, currency: str) -> SafeString:
-    """An amount with its currency and that currency's digits."""
-    return format_html('<span class="nowrap">{} {}</span>', digits(amount, currency), currency)
 
 
 @register.filter
@@ -120,12 +112,6 @@ def figure(value: float) -> str:
 def at(sequence: Any, index: int) -> Any:
     """The element at `index`."""
     return sequence[index]
-
-
-def digits(amount: Decimal, currency: str) -> str:
-    """The amount with the currency's minor digits and thousands apart."""
-    minor = len(str(get_currency(currency).sub_unit)) - 1
-    return f"{amount:,.{minor}f}"
 
 
 def rough(seconds: float) -> str:
