@@ -16,11 +16,18 @@ class StateMachine:
     """From each state, the states that may follow."""
     final: Collection[str] = field(default_factory=frozenset)
     """States in which the story has ended well or badly; a few may still be left (a delivered parcel comes back)."""
+    other_starts: Collection[str] = ()
+    """Further states in which a story may begin."""
 
     def __post_init__(self) -> None:
-        unknown = {self.initial, *self.final} - set(self.states)
+        unknown = {*self.starts, *self.final} - set(self.states)
         if unknown:
             raise ValueError(f"{self.name}: {sorted(unknown)} are not in the table")
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The states in which a story may begin, the usual one first."""
+        return (self.initial, *self.other_starts)
 
     @property
     def states(self) -> tuple[str, ...]:

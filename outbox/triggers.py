@@ -9,7 +9,7 @@ _GUARD = """
 CREATE FUNCTION {table}_guard_{column}() RETURNS trigger LANGUAGE plpgsql AS $guard$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.{column} <> '{initial}' THEN
+        IF NEW.{column} NOT IN ({starts}) THEN
             RAISE EXCEPTION '{machine} starts as {initial}, not as %', NEW.{column}
                 USING ERRCODE = 'check_violation', CONSTRAINT = '{table}_guard_{column}';
         END IF;
@@ -50,6 +50,7 @@ class GuardStateMachine(RunSQL):
         machine: str,
         initial: str,
         transitions: Mapping[str, Collection[str]],
+        other_starts: Collection[str] = (),
         replaces: bool = False,
     ) -> None:
         pairs = ", ".join(f"('{a}', '{b}')" for a, targets in transitions.items() for b in targets)
@@ -57,7 +58,8 @@ class GuardStateMachine(RunSQL):
             "table": table,
             "column": column,
             "machine": machine,
-            "initial": initial,
+            "initial": " or ".join((initial, *other_starts)),
+            "starts": ", ".join(f"'{state}'" for state in (initial, *other_starts)),
             "pairs": pairs,
         }
         install, remove = _GUARD.format(**names), _UNGUARD.format(**names)

@@ -49,8 +49,9 @@ def machines() -> Iterator[StateMachine]:
 def _machine(machine: StateMachine) -> str:
     sources = dict.fromkeys([machine.initial, *machine.transitions])
     steps = [f"    {source} --> {target}\n" for source in sources for target in sorted(_targets(machine, source))]
+    begins = [f"    [*] --> {state}\n" for state in machine.starts]
     ends = [f"    {state} --> [*]\n" for state in sorted(machine.final)]
-    return _drawing(machine.name, "stateDiagram-v2\n", [f"    [*] --> {machine.initial}\n", *steps, *ends])
+    return _drawing(machine.name, "stateDiagram-v2\n", [*begins, *steps, *ends])
 
 
 def _targets(machine: StateMachine, source: str) -> Iterator[str]:

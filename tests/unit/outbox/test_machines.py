@@ -53,6 +53,17 @@ def test_states_come_in_the_order_of_the_table_the_initial_one_first():
     assert machine.states == ("b", "a", "c")
 
 
+def test_a_story_begins_in_the_initial_state_or_another_that_is_declared():
+    machine = StateMachine("m", initial="b", other_starts=("x",), transitions={"b": ("c",), "x": ("b",)}, final=("c",))
+    assert machine.starts == ("b", "x")
+    assert MACHINE.starts == ("new",)
+
+
+def test_a_start_outside_the_table_is_refused():
+    with pytest.raises(ValueError, match=r"m: \['x'\] are not in the table"):
+        StateMachine("m", initial="new", other_starts=("x",), transitions=TABLE, final={"closed"})
+
+
 def test_a_final_state_outside_the_table_is_refused():
     with pytest.raises(ValueError, match=r"m: \['x'\] are not in the table"):
         StateMachine("m", initial="new", transitions=TABLE, final={"x"})
