@@ -13,6 +13,13 @@ class AllocateStock(Command, frozen=True, kw_only=True):
     order_id: UUID
 
 
+@contract("fulfillment.check_backorder", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class CheckBackorder(Command, frozen=True, kw_only=True):
+    """See whether the order still waits for stock. Answered by BackorderFilled, once, when it does not any more."""
+
+    order_id: UUID
+
+
 @contract("fulfillment.release_stock", version=1, owner="fulfillment", aggregate="order", key="order_id")
 class ReleaseStock(Command, frozen=True, kw_only=True):
     """Give back whatever the order still holds, and give it nothing any more. Answered by StockReleased."""

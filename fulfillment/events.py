@@ -5,6 +5,13 @@ from uuid import UUID
 from outbox.contracts import Event, contract
 
 
+@contract("fulfillment.backorder_filled", version=1, owner="fulfillment", aggregate="order", key="order_id")
+class BackorderFilled(Event, frozen=True, kw_only=True):
+    """Everything the order waited for came into stock and is reserved for it."""
+
+    order_id: UUID
+
+
 @contract("fulfillment.stock_allocated", version=1, owner="fulfillment", aggregate="order", key="order_id")
 class StockAllocated(Event, frozen=True, kw_only=True):
     """The order's reservations are firm."""

@@ -17,7 +17,9 @@ __all__ = [
     "ShippingAddress",
     "StockLevel",
     "availability",
+    "awaited",
     "cancellable",
+    "consignment_id",
     "define_warehouse",
     "reserve",
     "set_stock",
@@ -37,12 +39,23 @@ def stock_levels(skus: Collection[str] | None = None) -> list[StockLevel]:
 
 
 @require_unit_of_work
-def reserve(*, order_id: UUID, lines: Sequence[ReserveLine], ship_to: ShippingAddress) -> None:
+def reserve(*, order_id: UUID, lines: Sequence[ReserveLine], ship_to: ShippingAddress) -> bool:
     """Hold stock for an order's lines for RESERVATION_SECONDS, all of it or nothing; usually two statements.
 
-    Raises errors.InsufficientStock. Call it as late as possible: it locks stock rows until COMMIT.
+    What is not there of a line that may wait is backordered; tell whether anything is. BackorderFilled follows when
+    all of it is there. Raises errors.InsufficientStock. Call it as late as possible: it locks stock rows until COMMIT.
     """
-    reservations.reserve(order_id=order_id, lines=lines, ship_to=ship_to)
+    return reservations.reserve(order_id=order_id, lines=lines, ship_to=ship_to)
+
+
+def awaited(order_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Return the lines of each order that wait for stock, in the order of the lines' ids. One SELECT."""
+    return selectors.awaited(order_ids)
+
+
+def consignment_id(order_id: UUID) -> UUID | None:
+    """Return the id under which the history of the order's goods is kept (machine `consignment`); None without any."""
+    return Consignment.objects.filter(order_id=order_id).values_list("id", flat=True).first()
 
 
 def shipments_of(order_id: UUID) -> list[ShipmentView]:

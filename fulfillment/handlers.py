@@ -9,12 +9,13 @@ from fulfillment.commands import (
     BookLabel,
     BookShipments,
     CancelShipments,
+    CheckBackorder,
     FollowParcel,
     ReleaseStock,
     VoidLabel,
 )
 from fulfillment.errors import ContradictoryCarrier, NothingReserved
-from fulfillment.services import cancelling, reservations, shipping, tracking
+from fulfillment.services import backorders, cancelling, reservations, shipping, tracking
 from fulfillment.services.cancelling import VoidPlan
 from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.destinations import Destination
@@ -27,6 +28,12 @@ CARRIER = Destination("carrier", concurrency=20)
 def allocate_stock(command: AllocateStock, message: Incoming) -> None:
     """Make the order's reservations firm."""
     reservations.allocate_stock(order_id=command.order_id)
+
+
+@consumer(CheckBackorder, name="fulfillment.check_backorder")
+def check_backorder(command: CheckBackorder, message: Incoming) -> None:
+    """Let the order go on when all it waited for is there."""
+    backorders.check_backorder(order_id=command.order_id)
 
 
 @consumer(ReleaseStock, name="fulfillment.release_stock")

@@ -82,16 +82,50 @@ invariant(
 )
 invariant(
     "fulfillment.status_fits_reservations",
-    meaning="An order's reservations are held before it is allocated, none after it gave them back, and all consumed "
-    "once everything was handed over.",
+    meaning="An order's reservations are held before it is allocated, but for what it waited for; only those of a "
+    "backordered one wait; none is left after it gave them back, and all are consumed once everything was handed over.",
     sql="""
     SELECT consignment.order_id::text AS subject
     FROM fulfillment_consignment consignment LEFT JOIN fulfillment_reservation reservation USING (order_id)
     WHERE reservation.id IS NULL
-       OR (consignment.status = 'reserved' AND reservation.status <> 'held')
+       OR (consignment.status IN ('reserved', 'backordered') AND reservation.status NOT IN ('held', 'backordered')
+           AND (reservation.status, reservation.expires_at IS NULL) <> ('allocated', true))
+       OR (consignment.status <> 'backordered' AND reservation.status = 'backordered')
        OR (consignment.status = 'released' AND reservation.status NOT IN ('released', 'expired'))
        OR (consignment.status = 'shipped' AND reservation.status <> 'consumed')
-       OR (consignment.status NOT IN ('reserved', 'cancelled', 'released')
+       OR (consignment.status NOT IN ('reserved', 'backordered', 'cancelled', 'released')
            AND reservation.status NOT IN ('allocated', 'consumed'))
+    """,
+)
+invariant(
+    "fulfillment.nothing_is_free_while_somebody_waits",
+    meaning="No product that an order waits for has a piece that is promised to nobody.",
+    sql="""
+    SELECT DISTINCT item.sku || '@' || item.warehouse_id AS subject
+    FROM fulfillment_stockitem item JOIN fulfillment_reservation waiting USING (sku)
+    WHERE waiting.status = 'backordered' AND item.on_hand > item.reserved
+    """,
+)
+invariant(
+    "fulfillment.nobody_overtakes",
+    meaning="While an order waits for a product, no order that came to it later has any of it.",
+    sql="""
+    SELECT DISTINCT later.order_id || ' ' || later.sku AS subject
+    FROM fulfillment_reservation waiting JOIN fulfillment_reservation later USING (sku)
+    WHERE waiting.status = 'backordered' AND later.status IN ('held', 'allocated', 'consumed')
+      AND later.place > waiting.place AND later.order_id <> waiting.order_id
+    """,
+)
+invariant(
+    "fulfillment.filled_backorders_go_on",
+    meaning="A backordered order waits for something, or is about to notice that all of it is there.",
+    sql="""
+    SELECT consignment.order_id::text AS subject FROM fulfillment_consignment consignment
+    WHERE consignment.status = 'backordered'
+      AND NOT EXISTS (
+          SELECT FROM fulfillment_reservation r WHERE r.order_id = consignment.order_id AND r.status = 'backordered')
+      AND NOT EXISTS (
+          SELECT FROM outbox_message m JOIN outbox_delivery d ON d.message_id = m.id
+          WHERE m.aggregate_id = consignment.order_id AND m.name = 'fulfillment.check_backorder')
     """,
 )

@@ -1,7 +1,8 @@
 """Rows of fulfilment: stock, reservations, consignments, shipments and the carrier's callbacks.
 
 An order's goods are one consignment. Its row is the lock of everything that happens to them: whoever changes
-reservations or shipments of an order locks the consignment first, then stock in the order (sku, warehouse).
+reservations or shipments of an order locks the consignment first, then stock in the order (sku, warehouse). Only what
+waits for stock is touched from outside: whoever brings stock gives it to those who wait, under the stock's lock.
 """
 
 from typing import Any, ClassVar, Self
@@ -15,7 +16,9 @@ from uuid_utils.compat import uuid7
 from fulfillment.states import (
     CONSIGNMENT,
     DEAD,
+    GIVEN_UP,
     GONE,
+    PROMISED,
     RESERVATION,
     SHIPMENT,
     UNBOOKED,
@@ -26,6 +29,9 @@ from fulfillment.states import (
     ShipmentStatus,
 )
 from outbox.machines import StateMachine
+
+PLACES = "fulfillment_reservation_place"
+"""The sequence that numbers reservations in the order in which they got hold of their product's stock."""
 
 
 def one_of(column: str, choices: type[models.TextChoices], name: str) -> models.CheckConstraint:
@@ -154,8 +160,11 @@ class Consignment(Stateful):
 
     @staticmethod
     def locked(order_id: UUID) -> "Consignment | None":
-        """Return the order's consignment, locked; None when the order never reserved anything."""
-        return Consignment.objects.select_for_update().filter(order_id=order_id).first()
+        """Return the order's consignment, locked; None when the order never reserved anything.
+
+        Its key stays free to be referred to: whoever brings stock may split what waits, without this lock.
+        """
+        return Consignment.objects.select_for_update(no_key=True).filter(order_id=order_id).first()
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -164,6 +173,10 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
     def held(self) -> Self:
         """Promised for a time."""
         return self.filter(status=ReservationStatus.HELD)
+
+    def backordered(self) -> Self:
+        """Waiting for stock, whoever came first to the front."""
+        return self.filter(status=ReservationStatus.BACKORDERED).order_by("sku", "place", "id")
 
     def allocated(self) -> Self:
         """Promised for good, not yet handed over."""
@@ -175,7 +188,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
 
 
 class Reservation(Stateful):
-    """A quantity in one warehouse that is promised to an order line."""
+    """A quantity in one warehouse that is promised to an order line, or a quantity that the line waits for."""
 
     machine = RESERVATION
 
@@ -185,11 +198,16 @@ class Reservation(Stateful):
     )
     line_id = models.UUIDField()
     sku = models.CharField(max_length=64)
-    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    """None while it waits for stock, and after it waited in vain."""
     quantity = models.PositiveIntegerField()
     weight_grams = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=ReservationStatus.choices, db_default=ReservationStatus.HELD)
-    expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    """Until when a hold is meant to last; its order's saga gives it up, not a timer. None for what was not held."""
+    place = models.BigIntegerField(db_default=models.Func(models.Value(PLACES), function="nextval"))
+    """The order of arrival at the product, drawn under the lock of its stock: who waits is served by it. A part that
+    is split off keeps it."""
     created_at = models.DateTimeField(db_default=Now())
 
     objects = ReservationQuerySet.as_manager()
@@ -199,14 +217,27 @@ class Reservation(Stateful):
         indexes = [
             models.Index(fields=["sku", "warehouse"], name="fulfillment_reservation_stock"),
             models.Index(fields=["expires_at"], name="fulfillment_held_until", condition=Q(status="held")),
+            models.Index(fields=["sku", "place"], name="fulfillment_waiting_line", condition=Q(status="backordered")),
         ]
         constraints = [
             one_of("status", ReservationStatus, "fulfillment_reservation_status"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="fulfillment_reservation_quantity"),
+            models.CheckConstraint(
+                condition=Q(status=ReservationStatus.BACKORDERED, warehouse__isnull=True, expires_at__isnull=True)
+                | Q(status=ReservationStatus.HELD, warehouse__isnull=False, expires_at__isnull=False)
+                | Q(status__in=PROMISED, warehouse__isnull=False)
+                | Q(status__in=GIVEN_UP),
+                name="fulfillment_reservation_is_somewhere",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} {self.sku} from {self.warehouse_id}"
+        return f"{self.quantity} {self.sku} from {self.shelf or 'what comes'}"
+
+    @property
+    def shelf(self) -> str:
+        """The code of the warehouse that it is in; empty for what waits."""
+        return self.warehouse_id or ""
 
 
 class ShipmentQuerySet(models.QuerySet["Shipment"]):

@@ -32,13 +32,22 @@ def availability(skus: Collection[str]) -> dict[str, int]:
     return {**dict.fromkeys(skus, 0), **{row["sku"]: row["pieces"] for row in sellable.order_by()}}
 
 
+def awaited(order_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Return the lines of each order that wait for stock, by the order's id. One SELECT."""
+    waiting: dict[UUID, list[UUID]] = defaultdict(list)
+    rows = Reservation.objects.filter(consignment_id__in=order_ids, status=ReservationStatus.BACKORDERED)
+    for order_id, line_id in rows.order_by("line_id").values_list("consignment_id", "line_id").distinct():
+        waiting[order_id].append(line_id)
+    return dict(waiting)
+
+
 def shipments_of(order_id: UUID) -> list[ShipmentView]:
     """Return the order's parcels, oldest first, also those that were taken back. Two SELECTs."""
     inside: dict[str, list[ShipmentLine]] = defaultdict(list)
     packed = (ReservationStatus.ALLOCATED, ReservationStatus.CONSUMED)
     for reservation in Reservation.objects.filter(consignment_id=order_id, status__in=packed):
         line = ShipmentLine(reservation.line_id, reservation.sku, reservation.quantity)
-        inside[reservation.warehouse_id].append(line)
+        inside[reservation.shelf].append(line)
     return [_view(shipment, inside[shipment.warehouse_id]) for shipment in Shipment.objects.of(order_id)]
 
 

@@ -9,6 +9,7 @@ class ReservationStatus(TextChoices):
     """How firmly a quantity is promised to an order line."""
 
     HELD = "held", "Held"
+    BACKORDERED = "backordered", "Backordered"
     ALLOCATED = "allocated", "Allocated"
     CONSUMED = "consumed", "Consumed"
     RELEASED = "released", "Released"
@@ -18,9 +19,18 @@ class ReservationStatus(TextChoices):
 RESERVATION = StateMachine(
     "reservation",
     initial="held",
-    transitions={"held": {"allocated", "released", "expired"}, "allocated": {"consumed", "released"}},
+    other_starts=("backordered",),
+    transitions={
+        "held": {"allocated", "released", "expired"},
+        "backordered": {"allocated", "released"},
+        "allocated": {"consumed", "released"},
+    },
     final={"consumed", "released", "expired"},
 )
+PROMISED = (ReservationStatus.ALLOCATED, ReservationStatus.CONSUMED)
+"""Firm: in a parcel, or to be put into one."""
+GIVEN_UP = (ReservationStatus.RELEASED, ReservationStatus.EXPIRED)
+"""Over without a parcel."""
 HOLDING = (ReservationStatus.HELD, ReservationStatus.ALLOCATED)
 """Reservations that count in a stock item's `reserved`."""
 
@@ -29,6 +39,7 @@ class ConsignmentStatus(TextChoices):
     """How far the goods of one order are, all parcels together."""
 
     RESERVED = "reserved", "Reserved"
+    BACKORDERED = "backordered", "Waiting for stock"
     ALLOCATED = "allocated", "Allocated"
     BOOKING = "booking", "Booking labels"
     BOOKED = "booked", "Ready for the carrier"
@@ -43,7 +54,9 @@ class ConsignmentStatus(TextChoices):
 CONSIGNMENT = StateMachine(
     "consignment",
     initial="reserved",
+    other_starts=("backordered",),
     transitions={
+        "backordered": {"reserved", "cancelled", "released"},
         "reserved": {"allocated", "cancelled", "released"},
         "allocated": {"booking", "cancelled", "released"},
         "booking": {"booked", "failed", "cancelling", "cancelled"},

@@ -27,6 +27,8 @@ class ReserveLine:
     quantity: int
     weight_grams: int
     """Weight of one piece in grams, for the parcel's label."""
+    may_wait: bool = False
+    """What is not in stock is waited for; otherwise the whole order is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from fulfillment.carriers.base import Label, LabelRequest
 from fulfillment.commands import VoidLabel
 from fulfillment.events import ShipmentsCancelled
 from fulfillment.models import Consignment, Shipment
+from fulfillment.services.backorders import stop_waiting
 from fulfillment.services.settlement import hand_over, live_shipments, rebook, refuse_cancellation, settle
 from fulfillment.services.shipping import label_request, locked_shipment
 from fulfillment.states import ConsignmentStatus, ShipmentStatus
@@ -38,6 +39,10 @@ def cancel_shipments(*, order_id: UUID, reason: str) -> None:
         publish(ShipmentsCancelled(order_id=order_id))
         return
     match consignment.status:
+        case ConsignmentStatus.BACKORDERED:
+            stop_waiting(consignment=consignment)
+            consignment.advance(ConsignmentStatus.CANCELLED, cancellation_reason=reason)
+            publish(ShipmentsCancelled(order_id=order_id))
         case ConsignmentStatus.RESERVED | ConsignmentStatus.ALLOCATED:
             consignment.advance(ConsignmentStatus.CANCELLED, cancellation_reason=reason)
             publish(ShipmentsCancelled(order_id=order_id))

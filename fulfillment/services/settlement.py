@@ -35,7 +35,7 @@ def plan_shipments(*, consignment: Consignment) -> None:
     packed = {shipment.warehouse_id for shipment in live}
     weights: Counter[str] = Counter()
     for reservation in consignment.reservations.allocated().exclude(warehouse_id__in=packed):
-        weights[reservation.warehouse_id] += reservation.quantity * reservation.weight_grams
+        weights[reservation.shelf] += reservation.quantity * reservation.weight_grams
     planned = [
         Shipment.objects.create(consignment=consignment, warehouse_id=warehouse, weight_grams=max(weight, 1))
         for warehouse, weight in sorted(weights.items())

@@ -27,6 +27,8 @@ def book_shipments(*, order_id: UUID) -> None:
     if consignment is None:
         raise NothingReserved(f"Order {order_id} has reserved nothing that could be shipped.")
     match consignment.status:
+        case ConsignmentStatus.BACKORDERED:
+            raise StockNotAllocated(f"Order {order_id} still waits for stock.")
         case ConsignmentStatus.RESERVED:
             raise StockNotAllocated(f"Order {order_id} holds its stock for a time only; allocate it first.")
         case ConsignmentStatus.ALLOCATED:

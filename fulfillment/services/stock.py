@@ -1,28 +1,17 @@
 """Stock on the shelves: counting it, and taking it off when it leaves."""
 
-from collections import Counter
-from collections.abc import Mapping
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F
 
 from fulfillment.errors import StockBelowReserved, UnknownWarehouse
 from fulfillment.models import StockItem, StockMovement, Warehouse
+from fulfillment.services.backorders import hand_out
+from fulfillment.services.shelves import Quantities, lock_products, locked_stock, take_turns
 from fulfillment.states import MovementKind
 from outbox import audit
 from outbox.context import current
 from outbox.publishing import require_unit_of_work
-
-Quantities = Counter[tuple[str, str]]
-"""Pieces by (SKU, warehouse)."""
-
-
-def locked_stock(pieces: Mapping[tuple[str, str], int]) -> QuerySet[StockItem]:
-    """Return the stock rows that `pieces` names, locked in the one order."""
-    wanted = Q(pk__in=())
-    for sku, warehouse in pieces:
-        wanted |= Q(sku=sku, warehouse_id=warehouse)
-    return StockItem.objects.select_for_update().filter(wanted).order_by("sku", "warehouse_id")
 
 
 @require_unit_of_work
@@ -46,13 +35,15 @@ def move_out(*, pieces: Quantities, order_id: UUID, shipment_id: UUID) -> None:
 def set_stock(*, sku: str, warehouse: str, on_hand: int, reason: str) -> int:
     """Write down that `on_hand` pieces were counted; return the difference to what the books said.
 
-    Raises UnknownWarehouse, StockBelowReserved.
+    What is more goes to those who wait for it, before anybody else sees it. Raises UnknownWarehouse,
+    StockBelowReserved.
     """
     codes = list(Warehouse.objects.values_list("code", flat=True))
     if warehouse not in codes:
         raise UnknownWarehouse(warehouse, codes)
+    take_turns([sku])
     StockItem.objects.bulk_create([StockItem(sku=sku, warehouse_id=warehouse)], ignore_conflicts=True)
-    item = StockItem.objects.select_for_update().get(sku=sku, warehouse_id=warehouse)
+    item = next(item for item in lock_products([sku]) if item.warehouse_id == warehouse)
     if on_hand < item.reserved:
         raise StockBelowReserved(sku, warehouse, on_hand, item.reserved)
     before, delta = item.on_hand, on_hand - item.on_hand
@@ -68,6 +59,8 @@ def set_stock(*, sku: str, warehouse: str, on_hand: int, reason: str) -> int:
         )
         counts = {"before": {"on_hand": before}, "after": {"on_hand": on_hand}}
         audit.record("set_stock", f"stock:{sku}@{warehouse}", reason=reason, **counts)
+    if delta > 0:
+        hand_out([sku])
     return delta
 
 

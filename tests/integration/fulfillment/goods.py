@@ -35,18 +35,24 @@ def stock(sku: str, **on_hand: int) -> None:
             facade.set_stock(sku=sku, warehouse=code, on_hand=pieces, reason="given")
 
 
-def lines(**quantities: int) -> list[ReserveLine]:
+def lines(*, may_wait: bool = False, **quantities: int) -> list[ReserveLine]:
     return [
-        ReserveLine(line_id=uuid4(), sku=sku, quantity=quantity, weight_grams=250)
+        ReserveLine(line_id=uuid4(), sku=sku, quantity=quantity, weight_grams=250, may_wait=may_wait)
         for sku, quantity in quantities.items()
     ]
 
 
-def reserve(*, country: str = "PT", order_id: UUID | None = None, **quantities: int) -> UUID:
+def reserve(*, country: str = "PT", order_id: UUID | None = None, may_wait: bool = False, **quantities: int) -> UUID:
     order_id = order_id or uuid4()
     with unit_of_work():
-        facade.reserve(order_id=order_id, lines=lines(**quantities), ship_to=address(country))
+        wanted = lines(may_wait=may_wait, **quantities)
+        facade.reserve(order_id=order_id, lines=wanted, ship_to=address(country))
     return order_id
+
+
+def backorder(order_id: UUID | None = None, **quantities: int) -> UUID:
+    """Reserve products that are waited for when they are not there."""
+    return reserve(order_id=order_id, may_wait=True, **quantities)
 
 
 def ask(*commands: Command) -> None:

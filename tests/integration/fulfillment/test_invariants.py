@@ -4,7 +4,7 @@ import pytest
 
 from fulfillment.commands import BookShipments
 from outbox.invariants import verify
-from tests.integration.fulfillment.goods import ask, broken_rules, parcel, report, reserve, sql, stock
+from tests.integration.fulfillment.goods import ask, backorder, broken_rules, parcel, report, reserve, sql, stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,9 +19,12 @@ RESERVATION, SHIPMENT, CONSIGNMENT = "fulfillment_reservation", "fulfillment_shi
 
 @pytest.fixture
 def shipped(drain, order, carrier):
-    """One order with a parcel that left and one that is ready, and another that holds."""
+    """One order with a parcel that left and one that is ready, another that holds, and two that wait for a third."""
     stock("POT", LIS=5)
     reserve(POT=1)
+    stock("MUG", LIS=1)
+    backorder(MUG=2)
+    backorder(MUG=1)
     ask(BookShipments(order_id=order))
     drain()
     ask(report(parcel(order, "LIS"), "collected", 1))
@@ -45,8 +48,41 @@ SEEDS = {
     ),
     "cancelled_leaves_nothing": (CONSIGNMENT, "UPDATE {table} SET status = 'cancelled' WHERE status = 'booked'"),
     "status_fits_reservations": (CONSIGNMENT, "UPDATE {table} SET status = 'allocated' WHERE status = 'reserved'"),
+    "nothing_is_free_while_somebody_waits": (
+        STOCK,
+        "UPDATE {table} SET on_hand = 2 WHERE sku = 'MUG';"
+        "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind) "
+        "VALUES (gen_random_uuid(), 'MUG', 'LIS', 1, 'count')",
+    ),
+    "nobody_overtakes": (
+        RESERVATION,
+        "UPDATE {table} SET status = 'allocated', warehouse_id = 'LIS' "
+        "WHERE place = (SELECT max(place) FROM {table} WHERE sku = 'MUG');"
+        "UPDATE fulfillment_stockitem SET on_hand = 2, reserved = 2 WHERE sku = 'MUG';"
+        "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind) "
+        "VALUES (gen_random_uuid(), 'MUG', 'LIS', 1, 'count')",
+    ),
+    "filled_backorders_go_on": (
+        RESERVATION,
+        "UPDATE {table} SET status = 'allocated', warehouse_id = 'LIS' WHERE status = 'backordered';"
+        "UPDATE fulfillment_stockitem SET on_hand = 3, reserved = 3 WHERE sku = 'MUG';"
+        "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind) "
+        "VALUES (gen_random_uuid(), 'MUG', 'LIS', 2, 'count')",
+    ),
 }
-ALSO = {"stock_within_bounds": {"on_hand_is_the_sum_of_movements"}}
+ALSO = {
+    "stock_within_bounds": {"on_hand_is_the_sum_of_movements"},
+    "nobody_overtakes": {"filled_backorders_go_on"},
+}
+OF_STATUS = {
+    "a hold that is firm before its order": "UPDATE {table} SET status = 'allocated' WHERE sku = 'POT'",
+    "a hold of an order that waits, made firm": "UPDATE {table} SET status = 'allocated' WHERE sku = 'MUG' "
+    "AND status = 'held'",
+    "one that waits for an order that does not": "UPDATE {table} SET status = 'backordered', warehouse_id = NULL, "
+    "expires_at = NULL WHERE sku = 'POT'; UPDATE fulfillment_stockitem SET reserved = 0, on_hand = 0 WHERE sku = 'POT';"
+    "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind) "
+    "VALUES (gen_random_uuid(), 'POT', 'LIS', -5, 'count')",
+}
 
 
 @pytest.mark.requirement("M38")
@@ -56,6 +92,13 @@ def test_a_violation_is_found_by_the_invariant_meant_for_it(shipped, name):
     table, statement = SEEDS[name]
     seed = ";".join([UNGUARD, statement]).format(table=table)
     assert found_with(seed) == {name, *ALSO.get(name, ())}
+
+
+@pytest.mark.requirement("M38")
+@pytest.mark.parametrize("case", OF_STATUS)
+def test_reservations_that_do_not_fit_their_orders_status_are_found(shipped, case):
+    seed = ";".join([UNGUARD, OF_STATUS[case]]).format(table=RESERVATION)
+    assert found_with(seed) == {"status_fits_reservations"}
 
 
 def test_every_invariant_of_fulfilment_has_been_seen_to_fire(db):
