@@ -18,7 +18,16 @@ from orders.representations import Progress
 from orders.sagas import CANCEL_ORDER, PLACE_ORDER
 from orders.selectors import progress_of_orders
 from orders.staff_forgotten import forgotten_months, in_words, remembered
-from orders.staff_selectors import FINAL, closed, held_consumers, href_of, now_of, state_of, waits_for_bank
+from orders.staff_selectors import (
+    FINAL,
+    closed,
+    held_consumers,
+    href_of,
+    now_of,
+    state_of,
+    waits_for_bank,
+    waits_for_stock,
+)
 from orders.staff_story import Entry, Node, Rows, story_of, tree_of
 from orders.staff_time import Spent, spent_of
 from orders.staff_words import GOODS, STEP, Words, attempts_in_words, method_of, plain_name
@@ -167,7 +176,7 @@ def case_file(order: Order) -> CaseFile:
         next_attempt_at=progress.next_attempt_at,
         open=not final,
         reviewable=order.status == OrderStatus.ON_HOLD and order.reason_code == "review",
-        problem=_problem(order, rows, sagas),
+        problem=_problem(order, progress, rows, sagas),
         tracks=_tracks(progress, sagas),
         forgotten=in_words(forgotten),
         spent=None if forgotten else spent_of(rows, start=order.placed_at, end=end),
@@ -291,7 +300,7 @@ def _address(address: dict[str, str | None]) -> list[str]:
     return [part for part in [*parts, address.get("region"), address.get("country")] if part]
 
 
-def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
+def _problem(order: Order, progress: Progress, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
     for delivery in rows.deliveries:
         if delivery.state == "dead":
             href = console_item("deadletter", delivery.id)
@@ -305,7 +314,19 @@ def _problem(order: Order, rows: Rows, sagas: Sequence[Saga]) -> Problem | None:
     if waits_for_bank(order):
         text = "The order goes on by itself when they do; nothing is to be done here."
         return Problem("waiting", "The customer must confirm with their bank.", text, "", "")
+    if waits_for_stock(order, progress):
+        return Problem("waiting", "The order waits for stock.", _patience(sagas), "", "")
     return None
+
+
+def _patience(sagas: Sequence[Saga]) -> str:
+    """Return what becomes of an order that waits for stock."""
+    until = next((saga.deadline_at for saga in sagas if saga.definition == PLACE_ORDER.name), None)
+    by = f" by {until:%d %b, %H:%M} UTC" if until else ""
+    return (
+        "It goes on by itself when enough comes in; who came first is served first. "
+        f"If it does not come{by}, the order is cancelled, and the customer reads why."
+    )
 
 
 def _ways_out(order: Order) -> str:
@@ -342,6 +363,9 @@ def cancel_plan(file: CaseFile) -> list[str]:
         plan.append("The captured money is paid back.")
     else:
         plan.append("The payment is stopped or its hold lifted; nothing is charged.")
-    plan.append(f"{pieces} piece{'s go' if pieces > 1 else ' goes'} back into stock.")
+    if file.goods is GOODS[FulfillmentStatus.BACKORDERED]:
+        plan.append("What is set aside for it goes to the next who waits, or back into stock.")
+    else:
+        plan.append(f"{pieces} piece{'s go' if pieces > 1 else ' goes'} back into stock.")
     plan.append("If a parcel is collected before it can be called off, the order goes on and the page says so.")
     return plan

@@ -1,6 +1,7 @@
 """Messages in, services called."""
 
 from fulfillment.events import (
+    BackorderFilled,
     ShipmentBookingFailed,
     ShipmentCancellationRefused,
     ShipmentDelivered,
@@ -29,6 +30,7 @@ from payments.events import (
 
 
 @consumer(
+    BackorderFilled,
     PaymentActionRequired,
     PaymentAuthorised,
     PaymentCaptured,

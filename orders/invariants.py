@@ -14,7 +14,8 @@ invariant(
 )
 invariant(
     "orders.lines_are_reserved",
-    meaning="A line of a living order holds exactly its quantity of stock; a line of a dead one holds none (I07).",
+    meaning="A line of a living order holds its quantity of stock, or waits for what is missing of it, and no more; "
+    "a line of a dead one does neither (I07).",
     sql="""
     SELECT o.id::text || ' ' || l.sku AS subject
     FROM orders_orderline l
@@ -22,10 +23,18 @@ invariant(
     JOIN outbox_saga s ON s.definition = 'orders.place_order' AND s.key = o.id
     LEFT JOIN (
         SELECT line_id, sum(quantity) AS pieces FROM fulfillment_reservation
-        WHERE status IN ('held', 'allocated', 'consumed') GROUP BY 1
+        WHERE status IN ('held', 'backordered', 'allocated', 'consumed') GROUP BY 1
     ) r ON r.line_id = l.id
     WHERE coalesce(r.pieces, 0) <> CASE WHEN o.status IN ('rejected', 'cancelled') THEN 0 ELSE l.quantity END
       AND (o.status IN ('rejected', 'cancelled', 'completed') OR s.status IN ('running', 'forward_stuck'))
+    """,
+)
+invariant(
+    "orders.waiting_is_shown",
+    meaning="An order of which something waits for stock says so.",
+    sql="""
+    SELECT DISTINCT o.id::text AS subject FROM fulfillment_reservation r JOIN orders_order o ON o.id = r.order_id
+    WHERE r.status = 'backordered' AND o.fulfillment_status <> 'backordered'
     """,
 )
 invariant(

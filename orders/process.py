@@ -1,14 +1,16 @@
 """The process manager: starts the order's sagas, and lets the order follow them."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
-from fulfillment.events import ShipmentDelivered, ShipmentHandedOver, StockAllocated, StockReleased
+from fulfillment.events import BackorderFilled, ShipmentDelivered, ShipmentHandedOver, StockAllocated, StockReleased
 from orders import lifecycle
+from orders.events import ReviewPassed
 from orders.models import Order
-from orders.sagas import CANCEL_ORDER, PLACE_ORDER
+from orders.sagas import AUTHORISATION_LASTS, CANCEL_ORDER, PLACE_ORDER, REVIEW_WITHIN, way
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 from outbox.consumers import Incoming
 from outbox.contracts import Event
@@ -39,8 +41,12 @@ def start_cancel_order(order: Order, reason: str) -> None:
     announce(PROGRESS_CHANNEL, str(order.id))
 
 
-def _data(order: Order) -> dict[str, str]:
-    return {"order_id": str(order.id), "payment_id": str(order.payment_id), "route": order.route}
+def _data(order: Order) -> dict[str, Any]:
+    return {
+        "order_id": str(order.id),
+        "payment_id": str(order.payment_id),
+        **way(route=order.route, backordered=order.fulfillment_status == FulfillmentStatus.BACKORDERED),
+    }
 
 
 @require_unit_of_work
@@ -53,6 +59,9 @@ def follow(*, event: Event, message: Incoming) -> None:
     for definition in (PLACE_ORDER, CANCEL_ORDER):
         if type(event) in definition.replies():
             engine.handle(definition.name, event, message)
+    if isinstance(event, ReviewPassed):
+        left = AUTHORISATION_LASTS - REVIEW_WITHIN
+        engine.shorten_deadline(PLACE_ORDER.name, order_id, step="await_stock", deadline=left)
     announce(PROGRESS_CHANNEL, str(order_id))
 
 
@@ -76,6 +85,8 @@ def _follow_goods(order_id: UUID, event: Event) -> None:
 
 def goods_status(event: Event) -> FulfillmentStatus | None:
     """Return where the goods are after `event`; None when it says nothing about them."""
+    if isinstance(event, BackorderFilled):
+        return FulfillmentStatus.RESERVED
     if isinstance(event, StockAllocated):
         return FulfillmentStatus.ALLOCATED
     if isinstance(event, StockReleased):

@@ -1,20 +1,25 @@
 """Reads of the orders domain that need joining or shaping."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 from uuid import UUID
 
+from django.db.models import Q
+
 from fulfillment import facade as fulfillment
-from orders.models import Order
+from orders.models import Order, OrderLine
 from orders.representations import Progress, ProgressState, ProgressStep, StepState, TimelineEntry
-from orders.sagas import CANCEL_ORDER, PLACE_ORDER
-from orders.states import ORDER, OrderStatus
+from orders.sagas import CANCEL_ORDER, PLACE_ORDER, way
+from orders.states import ORDER, FulfillmentStatus, OrderStatus
 from outbox.models import Saga, SagaStatus, Transition
 from outbox.sagas.progress import Progress as SagaProgress
 from outbox.sagas.progress import progress_of_many
 from payments import facade as payments
 
+MOST_NAMED = 3
+"""Products that are named where an order waits for several."""
 _FINAL: Mapping[str, ProgressState] = {
     OrderStatus.COMPLETED: "done",
     OrderStatus.REJECTED: "compensated",
@@ -33,7 +38,8 @@ def parse_time(text: str) -> datetime:
 def first_progress(order: Order) -> Progress:
     """Return the progress of an order that is being placed: without a statement, all is known."""
     first, steps = PLACE_ORDER.first_open(), []
-    for place, step in PLACE_ORDER.taken({"route": order.route}):
+    backordered = order.fulfillment_status == FulfillmentStatus.BACKORDERED
+    for place, step in PLACE_ORDER.taken(way(route=order.route, backordered=backordered)):
         status: StepState = "done" if place < first else "running" if place == first else "pending"
         begun = order.placed_at if place <= first else None
         steps.append(
@@ -60,10 +66,41 @@ def progress_of_orders(orders: Sequence[Order]) -> dict[UUID, Progress]:
     undoing = {row.key: shaped[row.id] for row in rows if row.definition == CANCEL_ORDER.name}
     resting = {key for key, row in placing.items() if row.status == SagaStatus.SUSPENDED and key in undoing}
     own = {key: shaped[row.id] for key, row in placing.items()}
+    own |= _waiting_for_stock({key: saga for key, saga in own.items() if key not in resting})
     return {
         order.id: _progress(order, own[order.id], (undoing if order.id in resting else own)[order.id])
         for order in orders
     }
+
+
+def _waiting_for_stock(sagas: Mapping[UUID, SagaProgress]) -> dict[UUID, SagaProgress]:
+    """Return, of orders that can only wait for stock, the progress that says so and names what they wait for."""
+    waiting = {key: saga for key, saga in sagas.items() if saga.state == "in_progress" and _awaits_stock(saga)}
+    if not waiting:
+        return {}
+    lines = fulfillment.awaited(waiting)
+    names = OrderLine.objects.in_bulk([line_id for of_order in lines.values() for line_id in of_order])
+    return {
+        key: replace(
+            saga,
+            state="waiting",
+            awaiting=f"stock{_of([names[line_id] for line_id in lines.get(key, ())])}",
+            steps=[replace(step, status="waiting") if step.status == "running" else step for step in saga.steps],
+        )
+        for key, saga in waiting.items()
+    }
+
+
+def _awaits_stock(saga: SagaProgress) -> bool:
+    return any(step.name == "await_stock" and step.status == "running" for step in saga.steps)
+
+
+def _of(lines: Sequence[OrderLine]) -> str:
+    """Return ` of A`, ` of A and B`, ` of A, B and 2 more products`; nothing when nothing is missing any more."""
+    names = [line.name for line in sorted(lines, key=lambda line: line.position)]
+    if len(names) > MOST_NAMED:
+        return f" of {', '.join(names[:2])} and {len(names) - 2} more products"
+    return f" of {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}" if names else ""
 
 
 def _progress(order: Order, saga: SagaProgress, under_way: SagaProgress) -> Progress:
@@ -119,6 +156,8 @@ _TOLD = {
     ("shipment", "exception"): "The carrier reports a problem with a parcel.",
     ("shipment", "lost"): "A parcel was lost.",
     ("shipment", "returned"): "A parcel came back.",
+    ("consignment", "backordered"): "Not everything is in stock. What is there is reserved, the rest is waited for.",
+    ("consignment", "reserved"): "Everything the order waited for is in stock and reserved.",
 }
 _BACK = "The order goes on."
 
@@ -130,14 +169,19 @@ def timeline_of(order: Order) -> list[TimelineEntry]:
         *(payment.id for payment in payments.payments_of(order.id)),
         *(shipment.id for shipment in fulfillment.shipments_of(order.id)),
     ]
-    happened = Transition.objects.filter(entity_id__in=ids, machine__in=["order", "payment", "shipment"]).order_by(
-        "at", "id"
+    told = Q(entity_id__in=ids, machine__in=["order", "payment", "shipment"])
+    waited = Q(entity_id=fulfillment.consignment_id(order.id), machine="consignment") & (
+        Q(from_state="", to_state="backordered") | Q(from_state="backordered", to_state="reserved")
     )
-    return [_told(row, order) for row in happened]
+    happened = list(Transition.objects.filter(told | waited).order_by("at", "id"))
+    backordered = any(row.machine == "consignment" for row in happened)
+    return [_told(row, order, backordered=backordered) for row in happened]
 
 
-def _told(row: Transition, order: Order) -> TimelineEntry:
+def _told(row: Transition, order: Order, *, backordered: bool) -> TimelineEntry:
     words = _TOLD.get((row.machine, row.to_state), f"The {row.machine} is {row.to_state.replace('_', ' ')}.")
+    if backordered and (row.machine, row.to_state, row.from_state) == ("order", "placed", ""):
+        words = "The order was placed."
     if row.machine == "order" and row.from_state in ("cancelling", "on_hold") and not _ends(row.to_state):
         words = _BACK
     if row.machine == "order" and row.to_state in ("rejected", "cancelling", "on_hold") and order.reason:

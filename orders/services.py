@@ -62,11 +62,7 @@ def place_order(*, customer_id: UUID, request: PlaceOrder, clock: Clock = timezo
     priced = price(request)
     total = order_total(priced)
     check_total(total, request)
-    beyond_stock = _beyond_stock(priced)
-    route = choose_route(
-        Basket(total=total.amount, review_above=Decimal(settings.REVIEW_ABOVE), beyond_stock=beyond_stock)
-    )
-    order = _create_order(customer_id, request, total, route, clock())
+    order = _create_order(customer_id, request, total, clock())
     lines = _create_lines(order, priced)
     payments.record_intent(
         payment_id=order.payment_id,
@@ -76,7 +72,8 @@ def place_order(*, customer_id: UUID, request: PlaceOrder, clock: Clock = timezo
         payment_method=order.payment_method,
     )
     # Stock rows are fought over: they are locked last, so that they are held for the shortest time.
-    _reserve(order, lines, request.shipping_address)
+    if _reserve(order, lines, priced, request.shipping_address):
+        _wait_for_stock(order)
     process.start_place_order(order)
     publish(
         OrderPlaced(
@@ -157,20 +154,22 @@ def check_total(total: Money, request: PlaceOrder) -> None:
     check_expected_total(total, Decimal(request.expected_total.amount) if request.expected_total else None)
 
 
-def _beyond_stock(priced: Sequence[PricedLine]) -> bool:
-    waiting = {line.item.sku: line.quantity for line in priced if line.item.backorder}
-    if not waiting:
-        return False
-    available = fulfillment.availability(waiting)
-    return any(available.get(sku, 0) < quantity for sku, quantity in waiting.items())
+def _route(total: Decimal, *, beyond_stock: bool) -> Route:
+    limit = Decimal(settings.REVIEW_ABOVE)
+    return choose_route(Basket(total=total, review_above=limit, beyond_stock=beyond_stock))
 
 
-def _create_order(customer_id: UUID, request: PlaceOrder, total: Money, route: Route, now: datetime) -> Order:
-    backordered = route is Route.BACKORDER
+def _wait_for_stock(order: Order) -> None:
+    """Let the order go the way of those that wait: only under the lock of the stock it is known that it has to."""
+    order.route = _route(order.total, beyond_stock=True)
+    order.fulfillment_status = FulfillmentStatus.BACKORDERED
+    order.save(update_fields=["route", "fulfillment_status"])
+
+
+def _create_order(customer_id: UUID, request: PlaceOrder, total: Money, now: datetime) -> Order:
     order = Order(
         customer_id=customer_id,
-        route=route,
-        fulfillment_status=FulfillmentStatus.BACKORDERED if backordered else FulfillmentStatus.RESERVED,
+        route=_route(total.amount, beyond_stock=False),
         currency=request.currency,
         total=total.amount,
         shipping_address=msgspec.to_builtins(request.shipping_address),
@@ -204,14 +203,19 @@ def _create_lines(order: Order, priced: Sequence[PricedLine]) -> list[OrderLine]
     return lines
 
 
-def _reserve(order: Order, lines: Sequence[OrderLine], address: Address) -> None:
-    fulfillment.reserve(
+def _reserve(order: Order, lines: Sequence[OrderLine], priced: Sequence[PricedLine], address: Address) -> bool:
+    """Reserve the lines; tell whether something has to be waited for."""
+    return fulfillment.reserve(
         order_id=order.id,
         lines=[
             fulfillment.ReserveLine(
-                line_id=line.id, sku=line.sku, quantity=line.quantity, weight_grams=line.weight_grams
+                line_id=line.id,
+                sku=line.sku,
+                quantity=line.quantity,
+                weight_grams=line.weight_grams,
+                may_wait=asked.item.backorder,
             )
-            for line in lines
+            for line, asked in zip(lines, priced, strict=True)
         ],
         ship_to=fulfillment.ShippingAddress(
             name=address.name,

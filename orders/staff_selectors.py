@@ -19,7 +19,7 @@ from orders.selectors import progress_of_orders
 from orders.staff_story import Held
 from orders.staff_words import ORDER as ORDER_WORDS
 from orders.staff_words import Words
-from orders.states import OrderStatus, PaymentStatus
+from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 from outbox.models import Breaker, Delivery, Message, Saga
 
 FINAL = (OrderStatus.COMPLETED, OrderStatus.REJECTED, OrderStatus.CANCELLED)
@@ -77,6 +77,9 @@ def needing_attention() -> Q:
 
 FILTERS = {
     "open": Filter("In progress", "progress", ~Q(status__in=FINAL)),
+    "backordered": Filter(
+        "Backordered", "waiting", Q(fulfillment_status=FulfillmentStatus.BACKORDERED) & ~Q(status__in=FINAL)
+    ),
     "attention": Filter("Needs attention", "attention", needing_attention()),
     "completed": Filter("Completed", "done", Q(status=OrderStatus.COMPLETED)),
     "rejected": Filter("Rejected", "failed", Q(status=OrderStatus.REJECTED)),
@@ -152,9 +155,11 @@ def _row(order: Order, progress: Progress) -> Row:
 
 
 def state_of(order: Order, progress: Progress) -> Words:
-    """Return the state in words: what waits for a person says so, whatever else it is."""
+    """Return the state in words: what waits for a person says so, whatever else it is; so does what waits for stock."""
     if order.status not in FINAL and progress.state == "needs_attention":
         return Words("attention", "Needs attention")
+    if waits_for_stock(order, progress):
+        return Words("waiting", "Waits for stock")
     return ORDER_WORDS[OrderStatus(order.status)]
 
 
@@ -177,6 +182,15 @@ def now_of(order: Order, progress: Progress) -> str:
 def waits_for_bank(order: Order) -> bool:
     """Tell whether nothing goes on before the customer confirms the payment: nobody here can do anything."""
     return order.status == OrderStatus.PLACED and order.payment_status == PaymentStatus.REQUIRES_ACTION
+
+
+def waits_for_stock(order: Order, progress: Progress) -> bool:
+    """Tell whether nothing goes on before goods come in: the order goes on by itself then."""
+    return (
+        progress.state == "waiting"
+        and order.fulfillment_status == FulfillmentStatus.BACKORDERED
+        and any(step.name == "await_stock" and step.status == "waiting" for step in progress.steps)
+    )
 
 
 def closed(sentence: str) -> str:

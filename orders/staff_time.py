@@ -36,7 +36,7 @@ PARTS = (
     ("retry", "waiting to try again"),
     ("queue", "in our queue"),
     ("person", "given up: waiting for a person"),
-    ("outside", "nothing to do: waiting for the carrier or a person"),
+    ("outside", "nothing to do: waiting for stock, the carrier or a person"),
 )
 _STRENGTH = {kind: rank for rank, kind in enumerate(("outside", "person", "queue", "retry", "work", "party"))}
 

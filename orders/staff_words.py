@@ -126,6 +126,8 @@ SENTENCES: dict[str, Words] = {
     "follow_parcel": Words("progress", "The carrier reported on a parcel"),
     "cancel_shipments": Words("progress", "Asked to cancel the shipments"),
     "stock_allocated": Words("done", "Goods set aside"),
+    "check_backorder": Words("progress", "Stock came in: looked whether the order is complete"),
+    "backorder_filled": Words("done", "Everything that was waited for is in stock"),
     "stock_allocation_failed": Words("failed", "The goods could not be set aside"),
     "stock_released": Words("done", "Goods put back into stock"),
     "shipments_booked": Words("done", "Shipments booked: {shipments}"),

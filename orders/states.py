@@ -46,8 +46,8 @@ class FulfillmentStatus(TextChoices):
 
 
 COURSE_OF_GOODS = (
-    FulfillmentStatus.RESERVED,
     FulfillmentStatus.BACKORDERED,
+    FulfillmentStatus.RESERVED,
     FulfillmentStatus.ALLOCATED,
     FulfillmentStatus.PARTIALLY_SHIPPED,
     FulfillmentStatus.SHIPPED,

@@ -65,7 +65,7 @@ def _expire_alone(entry: Registered, saga_id: UUID, key: UUID) -> None:
 def _expire(saga: Saga) -> None:
     definition = definition_of(saga)
     step = definition.steps[saga.position]
-    code, reason = "deadline_passed", f"{step.label}: no answer within the time allowed"
+    code, reason = "deadline_passed", step.overdue or f"{step.label}: no answer within the time allowed"
     if saga.status == SagaStatus.COMPENSATING or definition.past_pivot(saga.position) or step.pivot:
         _ask_a_person(saga, code, reason)
     else:

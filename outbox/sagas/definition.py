@@ -57,6 +57,8 @@ class Step:
     undo_on_failure: bool = True
     """Whether a failure reply leaves something to undo in this very step."""
     deadline: timedelta | None = None
+    overdue: str = ""
+    """For the customer: why the saga is undone when the deadline passes before the pivot."""
     when: Callable[[Data], bool] = always
     """Whether the step is part of this instance at all, from the saga's data."""
     pivot: bool = False

@@ -9,7 +9,7 @@ from fulfillment.models import Shipment
 from orders import lifecycle
 from outbox.invariants import verify
 from outbox.publishing import unit_of_work
-from tests.shop import CUP, TEA
+from tests.shop import CUP, TEA, add_product
 
 pytestmark = pytest.mark.requirement("M38")
 
@@ -26,6 +26,13 @@ def sql(statement: str, **parameters: object) -> None:
 @pytest.fixture
 def order(shop) -> UUID:
     return UUID(shop.placed((TEA, 2), (CUP, 1))["id"][4:])
+
+
+@pytest.fixture
+def waiting(shop) -> UUID:
+    """An order of three pots, of which one is there."""
+    add_product("POT-CAST-500", "45.00", 1, backorder=True)
+    return UUID(shop.placed(("POT-CAST-500", 3))["id"][4:])
 
 
 def walk(order: UUID, *statuses: str) -> None:
@@ -47,6 +54,29 @@ def test_a_total_that_is_not_the_sum_is_found(order):
 def test_overselling_is_found(order):
     sql("UPDATE fulfillment_reservation SET quantity = 1 WHERE quantity = 2")
     assert broken() == {"orders.lines_are_reserved"}
+
+
+def test_an_order_that_waits_for_more_than_it_lacks_is_found(waiting):
+    assert broken() == set()
+    sql("UPDATE fulfillment_reservation SET quantity = 3 WHERE status = 'backordered'")
+    assert broken() == {"orders.lines_are_reserved"}
+
+
+def test_a_line_that_neither_has_its_goods_nor_waits_for_them_is_found(waiting):
+    sql("UPDATE fulfillment_reservation SET status = 'released' WHERE status = 'backordered'")
+    assert broken() == {"orders.lines_are_reserved"}
+
+
+def test_a_dead_order_that_still_waits_is_found(waiting):
+    sql("UPDATE fulfillment_reservation SET status = 'released' WHERE status = 'held'")
+    with unit_of_work():
+        lifecycle.reject_order(order_id=waiting, code="payment_declined", reason="Declined.")
+    assert "orders.lines_are_reserved" in broken()
+
+
+def test_an_order_that_waits_and_does_not_say_so_is_found(waiting):
+    sql("UPDATE orders_order SET fulfillment_status = 'reserved'")
+    assert broken() == {"orders.waiting_is_shown"}
 
 
 def test_a_rejected_order_that_still_holds_money_and_stock_is_found(order):
