@@ -40,6 +40,13 @@ def booked(kind: str, amount: str, reference: str = "NULL") -> str:
     return OPERATION.format(kind=kind, status="succeeded", amount=amount, reference=reference)
 
 
+WAITER = """
+    INSERT INTO fulfillment_consignment (id, order_id, status, ship_to)
+    VALUES ('{order}', '{order}', 'backordered', '{{}}');
+    INSERT INTO fulfillment_reservation (id, order_id, line_id, sku, quantity, weight_grams, status)
+    VALUES ('{order}', '{order}', '{order}', '{sku}', 1, 1, 'backordered')
+"""
+FIRST, SECOND = (WAITER.format(order=f"00000000-0000-7000-8000-00000000000{n}", sku="NEVER-STOCKED") for n in (1, 2))
 IN_ORDER = """
     INSERT INTO outbox_ordering_key (consumer, key, last) VALUES ('lab.turn', 'k', 2);
     INSERT INTO outbox_delivery (message_id, consumer, ordering_key, place, state)
@@ -86,6 +93,15 @@ SEEDS = {
     "orders.lines_are_reserved": Seed(
         "UPDATE fulfillment_reservation SET quantity = 1;"
         "UPDATE fulfillment_stockitem SET reserved = 1 WHERE reserved = 2"
+    ),
+    "orders.waiting_is_shown": Seed(
+        "UPDATE fulfillment_reservation SET status = 'backordered', warehouse_id = NULL, expires_at = NULL;"
+        "UPDATE fulfillment_consignment SET status = 'backordered';"
+        f"UPDATE fulfillment_stockitem SET reserved = 0, on_hand = 0 WHERE sku = '{TEA}';"
+        "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind)"
+        f" SELECT gen_random_uuid(), sku, warehouse_id, -sum(delta), 'count' FROM fulfillment_stockmovement"
+        f" WHERE sku = '{TEA}' GROUP BY sku, warehouse_id",
+        unguarded=("fulfillment_reservation", "fulfillment_consignment"),
     ),
     "orders.money_fits_goods": Seed(
         "UPDATE payments_payment SET authorised_amount = amount, captured_amount = amount",
@@ -166,6 +182,28 @@ SEEDS = {
     ),
     "fulfillment.status_fits_reservations": Seed(
         "UPDATE fulfillment_consignment SET status = 'allocated'", unguarded=("fulfillment_consignment",)
+    ),
+    "fulfillment.nothing_is_free_while_somebody_waits": Seed(
+        f"{FIRST}; UPDATE fulfillment_reservation SET sku = '{TEA}' WHERE status = 'backordered'"
+    ),
+    "fulfillment.nobody_overtakes": Seed(
+        f"""{FIRST}; {SECOND};
+            UPDATE fulfillment_reservation SET status = 'allocated', warehouse_id = 'LIS'
+            WHERE place = (SELECT max(place) FROM fulfillment_reservation);
+            UPDATE fulfillment_consignment SET status = 'reserved'
+            WHERE order_id = (SELECT order_id FROM fulfillment_reservation WHERE status = 'allocated');
+            INSERT INTO fulfillment_stockitem (id, sku, warehouse_id, on_hand, reserved)
+            VALUES (gen_random_uuid(), 'NEVER-STOCKED', 'LIS', 1, 1);
+            INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind)
+            VALUES (gen_random_uuid(), 'NEVER-STOCKED', 'LIS', 1, 'count')"""
+    ),
+    "fulfillment.filled_backorders_go_on": Seed(
+        f"{FIRST};"
+        "UPDATE fulfillment_reservation SET status = 'allocated', warehouse_id = 'LIS' WHERE sku = 'NEVER-STOCKED';"
+        "INSERT INTO fulfillment_stockitem (id, sku, warehouse_id, on_hand, reserved)"
+        " VALUES (gen_random_uuid(), 'NEVER-STOCKED', 'LIS', 1, 1);"
+        "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind)"
+        " VALUES (gen_random_uuid(), 'NEVER-STOCKED', 'LIS', 1, 'count')",
     ),
 }
 
