@@ -6,6 +6,7 @@ registered once, and every version that was ever sent can still be read (older o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -64,6 +65,8 @@ class Contract:
     """False for an event that is offered to whoever cares, and may have no consumer."""
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
     decoder: msgspec.json.Decoder[Any] = field(default_factory=msgspec.json.Decoder, repr=False, compare=False)
+    expires_after: timedelta | None = None
+    """How long after its publication a message may still be begun; None for ever."""
 
     def decode(self, payload: bytes | str, version: int) -> Message:
         """Read `payload` (JSON text) of `version`, upcast to the newest.
@@ -123,12 +126,14 @@ def contract(
     semantics: Semantics = Semantics.EXACTLY_ONCE,
     needs_consumer: bool = True,
     upcasters: Mapping[int, Upcaster] | None = None,
+    expires_after: timedelta | None = None,
 ) -> Callable[[M], M]:
     """Register the decorated Event or Command.
 
     `key` names the payload field that holds the id of the `aggregate`. `upcasters[n]` turns a payload of version n
-    into one of version n + 1. An event that is only offered says `needs_consumer=False`. Raises ContractConflict for a
-    second class of that name or a wrong declaration.
+    into one of version n + 1. An event that is only offered says `needs_consumer=False`. What nobody has begun
+    `expires_after` its publication expires. Raises ContractConflict for a second class of that name or a wrong
+    declaration.
     """
 
     def register(cls: M) -> M:
@@ -151,6 +156,7 @@ def contract(
             needs_consumer,
             upcasters or {},
             msgspec.json.Decoder(cls),
+            expires_after,
         )
         _by_name[name] = _by_class[cls] = entry
         return cls

@@ -13,8 +13,19 @@ WORK = "outbox_work"
 """Channel of the workers; the payload names the consumer that has something to do."""
 PARKED = "(parked)"
 """Rung for instead of a consumer: somebody parked what another release may know."""
+_DUE_IN = "(due) "
 
 log = get_logger("outbox.doorbell")
+
+
+def due_in(seconds: float) -> str:
+    """Return what is rung for when a timer has been set that is due before those who sleep would look again."""
+    return f"{_DUE_IN}{max(0.0, seconds):.3f}"
+
+
+def soonest_due(rung: Collection[str]) -> float | None:
+    """Return in how many seconds the first of the timers is due that were rung for; None when there was none."""
+    return min((float(name.removeprefix(_DUE_IN)) for name in rung if name.startswith(_DUE_IN)), default=None)
 
 
 def ring(rings: Collection[tuple[str, str]]) -> None:

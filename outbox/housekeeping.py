@@ -33,6 +33,7 @@ def release_stranded() -> None:
     """Let deliveries go that are held though nothing of their ordering key comes before them."""
     with unit_of_work() as unit:
         freed = ordering.release_stranded()
-        unit.rings.update((doorbell.WORK, name) for name in freed)
+        unit.rings.update((doorbell.WORK, released.consumer) for released in freed)
     if freed:
-        log.warning("stranded_released", consumers=sorted(set(freed)), count=len(freed))
+        consumers = sorted({released.consumer for released in freed})
+        log.warning("stranded_released", consumers=consumers, count=len(freed))

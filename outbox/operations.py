@@ -43,8 +43,9 @@ class ItemResult:
 def retry_dead_letter(delivery_id: int, reason: str) -> None:
     """Put a dead letter back into the queue for a whole new round of attempts; the old ones stay on record.
 
-    One that killed its worker processes runs alone, and a further crash sets it aside again at once.
-    Raises IllegalOperation for a blank reason, or when it is no dead letter any more.
+    One that killed its worker processes runs alone, and a further crash sets it aside again at once. A deadline that it
+    had is lifted: a person wants it done now. Raises IllegalOperation for a blank reason, or when it is no dead letter
+    any more.
     """
     reason = audit.require_reason(reason)
     row = _lock(delivery_id, DeliveryState.DEAD)
@@ -52,7 +53,14 @@ def retry_dead_letter(delivery_id: int, reason: str) -> None:
     if row.crashes:
         state, crashes = DeliveryState.ISOLATED, CRASHES_UNTIL_ISOLATED
     Delivery.objects.filter(id=row.id).update(
-        state=state, attempts=0, crashes=crashes, enqueued_at=Now(), died_at=None, due_at=None, waiting_for=""
+        state=state,
+        attempts=0,
+        crashes=crashes,
+        enqueued_at=Now(),
+        died_at=None,
+        due_at=None,
+        deliver_by=None,
+        waiting_for="",
     )
     delivery_revived(row.message_id, row.consumer)
     open_unit().rings.add((doorbell.WORK, row.consumer))

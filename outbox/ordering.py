@@ -54,7 +54,7 @@ UPDATE outbox_delivery d
 SET state = CASE WHEN due_at > now() THEN 'scheduled' ELSE 'ready' END,
     due_at = CASE WHEN due_at > now() THEN due_at END, enqueued_at = now()
 FROM head WHERE d.id = head.id
-RETURNING d.consumer
+RETURNING d.consumer, extract(epoch FROM due_at - now())::float
 """
 _STRANDED = """
 SELECT consumer, key FROM outbox_ordering_key o
@@ -79,10 +79,18 @@ class ParticularDelivery(NamedTuple):
     ordering_key: str | None
 
 
-def write(deliveries: Collection[ParticularDelivery], ended: Collection[Key]) -> list[str]:
+class Released(NamedTuple):
+    """A successor that may go now."""
+
+    consumer: str
+    due_in: float | None
+    """Seconds until it may; None for at once."""
+
+
+def write(deliveries: Collection[ParticularDelivery], ended: Collection[Key]) -> list[Released]:
     """Write `deliveries` behind those of their keys that are unfinished, and release the successors of `ended` ones.
 
-    Call it last in a transaction: it takes the locks of all keys concerned. Returns the consumers of what it released.
+    Call it last in a transaction: it takes the locks of all keys concerned. Returns what it released.
     """
     wanted = Counter((one.consumer, one.ordering_key) for one in deliveries if one.ordering_key is not None)
     last = take([*wanted.elements(), *ended], wanted) if wanted or ended else {}
@@ -101,8 +109,8 @@ def take(keys: Collection[Key], wanted: "Counter[Key] | None" = None) -> dict[Ke
         return {(consumer, key): last for consumer, key, last in cursor.fetchall()}
 
 
-def release_stranded() -> list[str]:
-    """Release successors that something other than the engine left without a head; return their consumers.
+def release_stranded() -> list[Released]:
+    """Release successors that something other than the engine left without a head; return them.
 
     A worker of a release that knows no order ends a head and leaves its successors held.
     """
@@ -129,10 +137,10 @@ def _insert(deliveries: Collection[ParticularDelivery], given: dict[Key, int]) -
         cursor.execute(_INSERT, [*columns, places])
 
 
-def _release(keys: Collection[Key]) -> list[str]:
+def _release(keys: Collection[Key]) -> list[Released]:
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, _columns(keys))
-        return [consumer for (consumer,) in cursor.fetchall()]
+        return [Released(*row) for row in cursor.fetchall()]
 
 
 def _columns(keys: Collection[Key]) -> list[list[Any]]:

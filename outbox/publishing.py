@@ -5,11 +5,13 @@ buffered and written in one statement right before COMMIT; whoever waits is rung
 """
 
 import functools
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -66,8 +68,22 @@ class UnitOfWork:
     ended: set[ordering.Key] = field(default_factory=set)
     """Ordering keys of which something has ended, so that the next may begin."""
     rings: set[tuple[str, str]] = field(default_factory=set)
+    soonest: float = math.inf
+    """In how many seconds from `began` the first of the timers is due that were set."""
+    began: float = field(default_factory=time.monotonic)
 
-    def add(self, message: Message, declared: Contract, delay: timedelta | None, priority: int) -> UUID:
+    def set_timer(self, seconds: float) -> None:
+        """Have workers woken in time for something that is due `seconds` after this transaction began."""
+        self.soonest = min(self.soonest, seconds)
+
+    def add(
+        self,
+        message: Message,
+        declared: Contract,
+        delay: timedelta | None = None,
+        priority: int = 0,
+        deliver_by: datetime | timedelta | None = None,
+    ) -> UUID:
         """Take a message in; its rows are written at the end."""
         payload = encode(message)
         if len(payload) > MAX_PAYLOAD_BYTES:
@@ -89,15 +105,19 @@ class UnitOfWork:
             )
         )
         seconds = delay.total_seconds() if delay else None
+        deadline, allowed = _deadline(deliver_by, declared, delay)
         for name in subscribers(declared.name):
             key = ordering_key(name, message)
-            if key is None:
+            if key is None and deadline is None and allowed is None:
                 self.deliveries.append(DeliveryRow(message_id, name, priority, seconds))
             else:
                 self.particular.append(
-                    ordering.ParticularDelivery(message_id, name, priority, seconds, None, None, key)
+                    ordering.ParticularDelivery(message_id, name, priority, seconds, deadline, allowed, key)
                 )
-            self.rings.add((doorbell.WORK, name))
+            if seconds is None:
+                self.rings.add((doorbell.WORK, name))
+            else:
+                self.set_timer(seconds)
         return message_id
 
     def flush(self) -> None:
@@ -106,7 +126,11 @@ class UnitOfWork:
             self._flush_messages()
         if self.particular or self.ended:
             freed = ordering.write(self.particular, self.ended)
-            self.rings.update((doorbell.WORK, name) for name in freed)
+            for name, due_in in freed:
+                if due_in is None:
+                    self.rings.add((doorbell.WORK, name))
+                else:
+                    self.set_timer(due_in)
             self.particular.clear()
             self.ended.clear()
 
@@ -117,6 +141,12 @@ class UnitOfWork:
             cursor.execute(_INSERT, [*columns, *queue])
         self.messages.clear()
         self.deliveries.clear()
+
+    def ring(self) -> None:
+        """Wake whom it concerns, after COMMIT. A timer that is further off than a poll is found by the poll."""
+        if self.soonest <= conf.POLL_SECONDS:
+            self.rings.add((doorbell.WORK, doorbell.due_in(self.soonest - (time.monotonic() - self.began))))
+        doorbell.ring(self.rings)
 
 
 _INSERT = """
@@ -132,6 +162,20 @@ SELECT message_id, consumer, priority,
        now() + make_interval(secs => delay)
 FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::float[]) AS queue (message_id, consumer, priority, delay)
 """
+
+
+def _deadline(
+    deliver_by: datetime | timedelta | None, declared: Contract, delay: timedelta | None
+) -> tuple[datetime | None, float | None]:
+    """Return the earliest deadline as a moment, and as seconds from now. Raises ValueError for an impossible one."""
+    moment = deliver_by if isinstance(deliver_by, datetime) else None
+    spans = [span for span in (deliver_by, declared.expires_after) if isinstance(span, timedelta)]
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"deliver_by of {declared.name} must name its time zone")
+    if spans and min(spans) <= (delay or timedelta(0)):
+        raise ValueError(f"{declared.name} would have expired before it is due")
+    return moment, min(spans).total_seconds() if spans else None
+
 
 _unit: ContextVar[UnitOfWork | None] = ContextVar("outbox_unit_of_work", default=None)
 
@@ -152,7 +196,7 @@ def unit_of_work() -> Iterator[UnitOfWork]:
             unit.flush()
     finally:
         _unit.reset(token)
-    doorbell.ring(unit.rings)
+    unit.ring()
 
 
 def open_unit() -> UnitOfWork:
@@ -163,23 +207,34 @@ def open_unit() -> UnitOfWork:
     return unit
 
 
-def publish(event: Event) -> UUID:
-    """Tell what happened, to every consumer that cares; return the message's id. Raises NoUnitOfWork."""
+def publish(event: Event, *, deliver_by: datetime | timedelta | None = None) -> UUID:
+    """Tell what happened, to every consumer that cares; return the message's id.
+
+    `deliver_by` is as for send(). Raises NoUnitOfWork.
+    """
     declared = contract_of(event)
     if not isinstance(event, Event):
         raise ContractConflict(f"{declared.name} is a command: send it")
-    return open_unit().add(event, declared, None, 0)
+    return open_unit().add(event, declared, deliver_by=deliver_by)
 
 
-def send(command: Command, *, delay: timedelta | None = None, priority: int = 0) -> UUID:
+def send(
+    command: Command,
+    *,
+    delay: timedelta | None = None,
+    deliver_by: datetime | timedelta | None = None,
+    priority: int = 0,
+) -> UUID:
     """Ask the one consumer of `command` to do it; return the message's id. Lower `priority` goes first.
 
-    With `delay` it is due that long after the transaction began, by the database's clock. Raises NoUnitOfWork.
+    With `delay` it is due that long after the transaction began, by the database's clock; until it is begun it may be
+    cancelled (cancelling.py). With `deliver_by`, a moment or a time from now, no attempt begins later: what nobody has
+    begun by then has expired, and its receipt says so. Raises NoUnitOfWork.
     """
     declared = contract_of(command)
     if not isinstance(command, Command):
         raise ContractConflict(f"{declared.name} is an event: publish it")
-    return open_unit().add(command, declared, delay, priority)
+    return open_unit().add(command, declared, delay, priority, deliver_by)
 
 
 def conversation_of(subject_id: UUID) -> UUID | None:

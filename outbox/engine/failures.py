@@ -164,6 +164,8 @@ def record(
         cursor.execute(_RESCHEDULE, parameters)
         if cursor.fetchone() is None:
             return False
+    if verdict.delay is not None:
+        open_unit().set_timer(verdict.delay.total_seconds())
     if verdict.kind in ("snoozed", "contended"):
         return True
     _write_attempt(claimed, verdict, error, mark, owner, milliseconds)

@@ -24,13 +24,15 @@ _COLUMNS = """
 _CLAIM = f"""
 SELECT {_COLUMNS} FROM (
     SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, priority FROM outbox_delivery
-    WHERE consumer = %s AND state = 'ready' ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
+    WHERE consumer = %s AND state = 'ready' AND (deliver_by IS NULL OR deliver_by > now())
+    ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id ORDER BY d.priority, d.id
 """  # noqa: S608 - only the column list is repeated
 _CLAIM_ONE = f"""
 SELECT {_COLUMNS} FROM (
     SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at FROM outbox_delivery
-    WHERE id = %s AND state IN ('ready', 'isolated', 'parked') FOR UPDATE SKIP LOCKED
+    WHERE id = %s AND state IN ('ready', 'isolated', 'parked') AND (deliver_by IS NULL OR deliver_by > now())
+    FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id
 """  # noqa: S608 - only the column list is repeated
 _CLAIM_SUCCESSORS = f"""

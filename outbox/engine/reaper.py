@@ -70,25 +70,25 @@ class DeadWorker:
     deliveries: list[int]
 
 
-def reap() -> None:
+def reap() -> bool:
     """Release expired leases, and count a crash for what dead workers had in hand.
 
-    Does nothing while another worker is at it.
+    Does nothing, and returns False, while another worker is at it.
     """
     with unit_of_work() as unit, connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (REAPER_LOCK,))
         if not cursor.fetchone()[0]:
-            return
+            return False
         for name in queue.release_expired_leases():
             unit.rings.add((doorbell.WORK, name))
         cursor.execute(_WITHOUT_LOCK, (LOCK_CLASS,))
         # One that lost only its connection comes back, and releases what it had: see forgive().
         dead = [worker_id for worker_id, host, pid in cursor.fetchall() if not process_lives(worker_id, host, pid)]
-        if not dead:
-            return
-        cursor.execute(_REMOVE, (dead,))
-        for row in cursor.fetchall():
-            _take_over(DeadWorker(row[0], row[1], row[2], row[3], json.loads(row[4])), unit)
+        if dead:
+            cursor.execute(_REMOVE, (dead,))
+            for row in cursor.fetchall():
+                _take_over(DeadWorker(row[0], row[1], row[2], row[3], json.loads(row[4])), unit)
+    return True
 
 
 def forgive(identities: list[UUID]) -> None:

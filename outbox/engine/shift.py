@@ -15,7 +15,7 @@ from structlog import get_logger
 from outbox import breakers, control, doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
-from outbox.engine import parking, queue, reaper
+from outbox.engine import deadlines, parking, queue, reaper
 from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
@@ -96,11 +96,15 @@ class Shift:
 
     def _keep_house(self, now: float) -> None:
         """Do what is due besides work: look for what a lost ring left, timers, leases, dead workers."""
+        due = doorbell.soonest_due(self.me.rung)
+        if due is not None:
+            self._look_at = min(self._look_at, now + due)
         if now >= self._look_at:
             self._look(now)
         if now >= self._reap_at:
             self._reap_at = now + REAP_SECONDS
-            reaper.reap()
+            if reaper.reap():
+                deadlines.expire()
             expire_late_steps()
             self._run_isolated()
         if now >= self._seen_at:

@@ -10,13 +10,15 @@ import pytest
 from django.db import DatabaseError, connection
 
 from outbox import doorbell
+from outbox.cancelling import cancel
 from outbox.engine import queue, reaper, shift
 from outbox.engine.identity import listen_parameters
 from outbox.engine.shift import Shift, never
 from outbox.models import Delivery, Receipt, Worker
 from outbox.publishing import announce, send, unit_of_work
-from tests.integration.outbox.asking import ask, call, effects, single, sql
+from tests.integration.outbox.asking import BENCH, ask, call, effects, single, sql
 from tests.lab.models import Effect
+from tests.lab.ordered import Turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,6 +137,64 @@ def test_timers_fire_by_the_database_clock_when_they_are_due(drain):
         " WHERE m.id = r.message_id"
     )
     assert 0.5 <= float(waited) < 1.5
+
+
+LATENESS = """
+SELECT extract(epoch FROM r.finished_at - m.created_at) - (m.payload ->> 'number')::int / 1000.0
+FROM outbox_receipt r JOIN outbox_message m ON m.id = r.message_id
+"""
+
+
+@pytest.mark.requirement("M16")
+def test_a_timer_that_another_process_sets_wakes_a_sleeping_worker_when_it_is_due(worker, settings):
+    """The worker looks every 30 s only: were it not told, it would find none of them within the test."""
+    settings.POLL_SECONDS = 30.0
+    delays = [100, 900, 400, 250, 700, 150, 600]
+
+    def set_timers() -> None:
+        for delay in delays:
+            time.sleep(0.02)
+            with unit_of_work():
+                send(single(delay), delay=timedelta(milliseconds=delay))
+        connection.close()
+
+    worker.run(never, seconds=0.05)
+    elsewhere = threading.Thread(target=set_timers)
+    elsewhere.start()
+    worker.run(lambda: Receipt.objects.count() == len(delays), seconds=20)
+    elsewhere.join()
+    lateness = sorted(float(late) for (late,) in sql(LATENESS))
+    assert len(lateness) == len(delays)
+    assert lateness[0] >= 0, "none is early"
+    assert lateness[-1] < 5, lateness
+
+
+@pytest.mark.requirement("M10", "M16")
+def test_a_retry_is_made_when_it_is_due_and_not_when_the_next_look_is(worker, settings):
+    settings.POLL_SECONDS = 30.0
+    ask(single(1, "fail_once"))
+    worker.run(lambda: Receipt.objects.exists(), seconds=20)
+    assert Receipt.objects.get().attempts == 2
+
+
+@pytest.mark.requirement("M14", "M16")
+def test_a_timer_that_becomes_the_head_of_its_key_rings_for_the_time_that_it_still_has(listener, transactional_db):
+    listener.execute(f"LISTEN {doorbell.WORK}")
+    first = ask(Turn(bench_id=BENCH, number=1))
+    with unit_of_work():
+        send(Turn(bench_id=BENCH, number=2), delay=timedelta(seconds=0.8))
+    list(listener.notifies(timeout=0.2))
+    with unit_of_work():
+        assert cancel(*first)
+    (ring,) = heard(listener, within=2)
+    assert 0 < doorbell.soonest_due([ring[1]]) <= 0.8
+
+
+def test_timers_further_off_than_the_next_look_ring_for_nobody(listener, transactional_db):
+    listener.execute(f"LISTEN {doorbell.WORK}")
+    with unit_of_work():
+        send(single(), delay=timedelta(seconds=5))
+    assert heard(listener, within=0.2) == []
 
 
 @pytest.mark.requirement("M16")
