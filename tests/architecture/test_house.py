@@ -1,10 +1,12 @@
 """The house's measures: short files, short functions, imports at the top."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("config", "orders", "payments", "fulfillment", "outbox")
@@ -43,3 +45,12 @@ def test_no_transaction_is_opened_per_request_or_inside_a_service(app):
         if "transaction.atomic" in text or "ATOMIC_REQUESTS" in text
     }
     assert opened <= {"outbox/publishing.py"}
+
+
+@pytest.mark.requirement("M8")
+def test_every_decision_is_made_on_the_primary():
+    """A replica lags: what it says may have been decided otherwise since."""
+    assert set(settings.DATABASES) == {"default"}
+    assert settings.DATABASE_ROUTERS == []
+    elsewhere = re.compile(r"\.using\(|\busing=|connections\[")
+    assert [str(path.relative_to(ROOT)) for path in SOURCES if elsewhere.search(path.read_text())] == []

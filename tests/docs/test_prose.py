@@ -38,6 +38,19 @@ def test_every_row_of_the_failure_catalogue_names_a_test():
     assert [row for row in rows if not TESTS.search(row)] == []
 
 
+def test_every_test_of_a_fault_is_in_the_failure_catalogue():
+    named = set(TESTS.findall((ROOT / "docs/reference/failures.md").read_text()))
+    written = {
+        (str(path.relative_to(ROOT / "tests")), name)
+        for folder in ("faults", "concurrency")
+        for path in (ROOT / "tests" / folder).glob("test_*.py")
+        for name in functions(path)
+        if name.startswith("test_")
+    }
+    assert len(written) > 50
+    assert sorted(written - named) == [], "each shows what happens in a failure: say it there"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_to_a_file(page):
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose(page))

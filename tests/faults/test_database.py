@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import uuid4
@@ -82,6 +82,52 @@ def _ready() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM outbox_delivery WHERE state = 'ready'")
         return bool(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def conflicts(transactional_db) -> Iterator[Callable[[str, int], None]]:
+    """Have the next inserts into a table fail as transactions do that cannot be put in any order."""
+    made = []
+
+    def arrange(table: str, times: int) -> None:
+        made.append(table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE SEQUENCE conflicts_{table}")
+            cursor.execute(f"""
+                CREATE FUNCTION conflict_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    IF nextval('conflicts_{table}') <= {times} THEN
+                        RAISE EXCEPTION 'could not serialize access' USING ERRCODE = 'serialization_failure';
+                    END IF;
+                    RETURN NEW;
+                END $$""")
+            cursor.execute(f"CREATE TRIGGER conflict BEFORE INSERT ON {table} EXECUTE FUNCTION conflict_{table}()")
+
+    yield arrange
+    with connection.cursor() as cursor:
+        for table in made:
+            cursor.execute(f"DROP FUNCTION conflict_{table} CASCADE")
+            cursor.execute(f"DROP SEQUENCE conflicts_{table}")
+
+
+@pytest.mark.requirement("M8", "M10")
+def test_a_transaction_that_cannot_be_serialised_is_done_again_and_costs_no_attempt(drain, conflicts):
+    conflicts("lab_effect", 3)
+    for number in range(5):
+        send_single(number)
+    drain()
+    assert effects() == Counter(range(5))
+    assert set(Receipt.objects.values_list("attempts", flat=True)) == {1}
+    assert not Attempt.objects.exists()
+
+
+@pytest.mark.requirement("M5", "M6")
+def test_an_order_that_cannot_be_serialised_is_refused_with_when_to_come_again(busy_shop, conflicts):
+    conflicts("orders_order", 1)
+    refused = busy_shop.place(key="k")
+    assert (refused.status_code, refused.json()["code"]) == (503, "service_degraded")
+    assert int(refused["Retry-After"]) >= 1
+    assert not Order.objects.exists()
+    assert busy_shop.place(key="k").status_code == 201
 
 
 @pytest.mark.requirement("M6")
