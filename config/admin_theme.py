@@ -7,7 +7,7 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 
 Item = tuple[str, str, str]
-"""A title, an icon of Material Symbols, and `app_model`."""
+"""A title, an icon of Material Symbols, and `app_model`, or `app_model:page` for a page below the model's."""
 
 SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
     (
@@ -23,6 +23,7 @@ SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         "Messages",
         (
             ("Messages", "mail", "outbox_message"),
+            ("Contracts", "contract", "outbox_message:contracts"),
             ("Deliveries", "local_shipping", "outbox_delivery"),
             ("Attempts", "history", "outbox_attempt"),
             ("Transitions", "conversion_path", "outbox_transition"),
@@ -79,11 +80,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(item: Item) -> dict[str, Any]:
-    title, icon, model = item
-    return {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")}
+    title, icon, where = item
+    model, _, page = where.partition(":")
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist") + (page and f"{page}/")}
 
 
-def _may_see(request: HttpRequest, model: str) -> bool:
+def _may_see(request: HttpRequest, where: str) -> bool:
+    model = where.partition(":")[0]
     app, _, name = model.partition("_")
     try:
         reverse(f"admin:{model}_changelist")

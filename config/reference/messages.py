@@ -1,20 +1,27 @@
 """The catalogue of messages: every contract, what it means, what it carries and who consumes it."""
 
+import ast
+import tomllib
+from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
-from config.reference.data import APPS
-from config.reference.tables import NOTE, cell, table, words_of
-from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, all_destinations, subscribers
-from outbox.contracts import Contract, all_contracts
+from config.reference.data import APPS, MEANINGS
+from config.reference.tables import NOTE, cell, table
+from outbox.catalogue import Entry, FieldEntry, catalogue
+from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, all_destinations
+from outbox.contracts import Contract
 from outbox.destinations import Destination
 from outbox.sagas.engine import definitions
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = """# Messages
 
 Every contract of this release. An **event** tells what happened; any number of consumers may care. A **command** asks
 for something; exactly one consumer does it. "Exactly once in effect": the consumers touch our database only, so effect
 and acknowledgement are one transaction. "At least once": a consumer calls someone outside, and repeats the call after a
-crash with the same idempotency key. The JSON Schemas are in [contracts/](contracts/).
+crash with the same idempotency key. The JSON Schemas, and samples, of every version ever published are in
+[contracts/](contracts/); the console shows the same under Contracts.
 """
 DESTINATIONS_HEAD = """
 ## Destinations
@@ -28,11 +35,14 @@ Limits hold over all workers and hosts. Operators may set others while everythin
 def messages_page() -> str:
     """Return messages.md."""
     parts = [NOTE, HEAD]
-    ours = [declared for declared in all_contracts() if declared.owner in APPS]
-    for owner, contracts in groupby(ours, key=lambda declared: declared.owner):
+    ours = [entry for entry in catalogue() if entry.contract.owner in APPS]
+    said_by = producers([entry.contract for entry in ours])
+    for owner, owned in groupby(ours, key=lambda entry: entry.contract.owner):
+        entries = list(owned)
         parts.append(f"\n## {owner}\n\n")
-        head = ("message", "kind", "about", "means", "carries", "promise", "consumers")
-        parts.append(table(head, (_row(declared) for declared in contracts)))
+        head = ("message", "kind", "about", "means", "promise", "consumers")
+        parts.append(table(head, (_row(entry) for entry in entries)))
+        parts += [_section(entry, said_by[entry.contract.name]) for entry in entries]
     parts.append("\n## Consumers\n\n")
     parts.append(table(("consumer", "handles", "how", "attempts"), (_consumer(entry) for entry in _our_consumers())))
     parts.append(DESTINATIONS_HEAD)
@@ -42,12 +52,57 @@ def messages_page() -> str:
     return "".join(parts)
 
 
-def _row(declared: Contract) -> tuple[str, ...]:
-    fields = ", ".join(f"`{name}`" for name in declared.cls.__struct_fields__)
-    consumers = ", ".join(f"`{name}`" for name in subscribers(declared.name))
-    link = f"[`{declared.name}`](contracts/{declared.name}.v{declared.version}.json) v{declared.version}"
-    kind = declared.kind.value + (", saga's reply" if _is_reply(declared) else "")
-    return (link, kind, declared.aggregate, words_of(declared.cls), fields, declared.semantics.value, consumers)
+def _row(entry: Entry) -> tuple[str, ...]:
+    declared = entry.contract
+    link = f"[`{declared.name}`](#{declared.name.replace('.', '')}) v{declared.version}"
+    consumers = ", ".join(f"`{consumer.name}`" for consumer in entry.consumers)
+    return (link, _kind(declared), declared.aggregate, entry.meaning, declared.semantics.value, consumers)
+
+
+def _section(entry: Entry, said_by: list[str]) -> str:
+    declared = entry.contract
+    versions = ", ".join(f"[{n}](contracts/{declared.name}.v{n}.json)" for n in reversed(entry.versions))
+    facts = [
+        f"{_kind(declared).capitalize()} of {declared.aggregate} (`{declared.key}`), owned by {declared.owner};"
+        f" {declared.semantics.value}.",
+        f"Versions: {versions}.",
+        f"Said in {', '.join(f'`{module}`' for module in said_by)}." if said_by else "Said by nobody in this release.",
+        f"Handled by {', '.join(_handler(consumer) for consumer in entry.consumers)}.",
+    ]
+    rows = [
+        (f"`{f.name}`", f.type + ("" if f.required else ", may be missing"), field_meaning(f)) for f in entry.fields
+    ]
+    fields = table(("field", "type", "meaning"), rows)
+    return f"\n### {declared.name}\n\n{entry.meaning}\n\n{' '.join(facts)}\n\n{fields}\n```json\n{entry.sample}\n```\n"
+
+
+def _kind(declared: Contract) -> str:
+    return declared.kind.value + (", saga's reply" if _is_reply(declared) else "")
+
+
+def _handler(consumer: AnyConsumer) -> str:
+    return f"`{consumer.name}`" + (" (in order)" if consumer.order_by else "")
+
+
+def field_meaning(field: FieldEntry) -> str:
+    """Return what a field means: its docstring, or what goes without saying beside the code."""
+    words = tomllib.loads(MEANINGS.read_text())
+    return field.meaning or str(words["fields"].get(field.name) or words["everywhere"].get(field.name, ""))
+
+
+def producers(contracts: Sequence[Contract]) -> dict[str, list[str]]:
+    """Return, by message, the modules of ours that make one."""
+    names = {declared.cls.__name__: declared.name for declared in contracts}
+    found: dict[str, set[str]] = {declared.name: set() for declared in contracts}
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for node in ast.walk(ast.parse(path.read_text())):
+                called = node.func if isinstance(node, ast.Call) else None
+                name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+                if name in names:
+                    found[names[name]].add(module)
+    return {name: sorted(modules) for name, modules in found.items()}
 
 
 def _is_reply(declared: Contract) -> bool:

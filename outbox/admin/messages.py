@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
-from outbox.admin import case
+from outbox.admin import case, contracts
 from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, ago, linked, parse_id, pill, short
 from outbox.admin.subjects import subject_of
 from outbox.archive import what_became_of
@@ -66,6 +66,10 @@ class MessageAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     id_fields = ("id", "correlation_id", "aggregate_id")
     search_help_text = "Message id, correlation id, or the id of what it is about (also as ord_…)"
+
+    def get_urls(self) -> list[Any]:
+        """Put the catalogue of contracts beside the messages."""
+        return [*contracts.urls(self.admin_site), *super().get_urls()]
 
     @admin.display(description="About")
     def about(self, row: Message) -> str:

@@ -11,7 +11,9 @@ from django.core.management import get_commands, load_command_class
 from config.reference import PAGES
 from config.reference.data import APPS, MEANINGS, meaning, models_of
 from config.reference.machines import machines
+from config.reference.messages import field_meaning, producers
 from orders.states import ORDER
+from outbox.catalogue import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -76,6 +78,15 @@ def test_every_column_has_a_meaning(app):
         if field.column and not meaning(model, field)
     ]
     assert silent == []
+
+
+@pytest.mark.requirement("M18")
+def test_every_field_of_every_message_has_a_meaning_and_every_message_somebody_who_says_it():
+    ours = [entry for entry in catalogue() if entry.contract.owner in APPS]
+    assert len(ours) > 40
+    silent = [f"{entry.contract.name}.{f.name}" for entry in ours for f in entry.fields if not field_meaning(f)]
+    assert silent == []
+    assert [name for name, modules in producers([entry.contract for entry in ours]).items() if not modules] == []
 
 
 def test_no_meaning_is_left_of_a_column_that_is_gone():
