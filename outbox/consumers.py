@@ -68,6 +68,8 @@ class Consumer:
     """Messages per transaction. 1 where the handler locks rows that requests lock, too."""
     retry: RetryPolicy | None
     order_by: OrderBy | None = None
+    concurrency: int | None = None
+    """Batches under way at once, over all workers; None for no limit."""
     external: ClassVar[bool] = False
 
 
@@ -123,16 +125,18 @@ def consumer(
     batch: int = 1,
     retry: RetryPolicy | None = None,
     order_by: OrderBy | None = None,
+    concurrency: int | None = None,
 ) -> Callable[[H], H]:
     """Register the decorated function as a transactional consumer of `messages`.
 
     It runs inside the engine's unit of work; its effect and its acknowledgement are one transaction. `name` is
     permanent: it stands in the queue. With `order_by` (by_aggregate, or a function of the payload) the messages of one
-    ordering key are handled one at a time, in order of publication. Raises ConsumerConflict.
+    ordering key are handled one at a time, in order of publication. `concurrency` bounds the batches that all workers
+    have under way at once. Raises ConsumerConflict.
     """
 
     def register(handler: H) -> H:
-        _register(Consumer(name, tuple(contract_of(m) for m in messages), handler, batch, retry, order_by))
+        _register(Consumer(name, tuple(contract_of(m) for m in messages), handler, batch, retry, order_by, concurrency))
         return handler
 
     return register

@@ -1,11 +1,12 @@
-"""Flow control: operators pause consumers; their work waits in the queue, and nobody else's does.
+"""Flow control: operators pause and throttle consumers; their work waits in the queue, and nobody else's does.
 
-Workers read the table at most every CACHE_SECONDS, so that a pause takes effect within a second. A consumer's calls
-that are under way are finished: a call cannot be taken back.
+Workers read the table at most every CACHE_SECONDS, so that a decision takes effect within a second. A consumer's calls
+that are under way are finished: a call cannot be taken back. outbox/throttles.py sets the limits.
 """
 
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from django.db import connection
 
@@ -29,19 +30,82 @@ UPDATE outbox_control SET paused = false, reason = %s, actor = %s, changed_at = 
 WHERE consumer = %s AND paused RETURNING 1
 """
 
+_DECIDED = """
+SELECT consumer, paused, CASE WHEN holds THEN limit_concurrency END, CASE WHEN holds THEN limit_per_second END
+FROM outbox_control, LATERAL (SELECT coalesce(limit_until > now(), true) AS holds) throttle
+"""
+_TAKE = """
+WITH wanted AS (
+    SELECT count(*)::int AS messages FROM (
+        SELECT 1 FROM outbox_delivery WHERE consumer = %(consumer)s::text AND state = 'ready' LIMIT %(want)s::int
+    ) head
+), bucket AS MATERIALIZED (
+    SELECT * FROM outbox_control WHERE consumer = %(consumer)s::text AND (SELECT messages FROM wanted) > 0 FOR UPDATE
+), moment AS MATERIALIZED (
+    SELECT consumer, tokens, clock_timestamp() AS at, reckoned_at FROM bucket
+), filled AS (
+    SELECT consumer, at, least(greatest(1, %(rate)s::float), coalesce(tokens, greatest(1, %(rate)s::float))
+        + %(rate)s::float * greatest(0, coalesce(extract(epoch FROM at - reckoned_at), 0))::float) AS tokens_now
+    FROM moment
+), verdict AS (
+    SELECT filled.*, messages, least(messages, floor(tokens_now))::int AS granted FROM filled, wanted
+)
+UPDATE outbox_control c SET tokens = tokens_now - granted, reckoned_at = at,
+    limited_at = CASE WHEN granted < messages THEN at ELSE c.limited_at END
+FROM verdict v WHERE c.consumer = v.consumer
+RETURNING granted, CASE WHEN granted = 0 THEN (1 - tokens_now) / %(rate)s::float END,
+    set_config('synchronous_commit', 'off', true)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What operators allow a consumer, over all workers together; None: no limit of theirs."""
+
+    concurrency: int | None = None
+    per_second: float | None = None
+
+
+NO_LIMITS = Limits()
+
 _paused: frozenset[str] = frozenset()
+_limits: dict[str, Limits] = {}
 _read_at = float("-inf")
+
+
+def _look() -> None:
+    """Read what was decided, when that was not done lately."""
+    global _paused, _limits, _read_at
+    if time.monotonic() - _read_at > CACHE_SECONDS:
+        with connection.cursor() as cursor:
+            cursor.execute(_DECIDED)
+            rows = cursor.fetchall()
+        _paused = frozenset(name for name, is_paused, _, _ in rows if is_paused)
+        _limits = {name: Limits(at_once, rate) for name, _, at_once, rate in rows if at_once or rate}
+        _read_at = time.monotonic()
 
 
 def paused() -> frozenset[str]:
     """Return the names of the paused consumers, at most CACHE_SECONDS old."""
-    global _paused, _read_at
-    if time.monotonic() - _read_at > CACHE_SECONDS:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT consumer FROM outbox_control WHERE paused")
-            _paused = frozenset(row[0] for row in cursor.fetchall())
-        _read_at = time.monotonic()
+    _look()
     return _paused
+
+
+def limits_of(consumer: str) -> Limits:
+    """Return what operators allow `consumer`, at most CACHE_SECONDS old."""
+    _look()
+    return _limits.get(consumer, NO_LIMITS)
+
+
+def take(consumer: str, want: int, per_second: float) -> tuple[int, float | None]:
+    """Take up to `want` messages out of a throttled consumer's rate, no more than wait in its queue.
+
+    Returns how many may be handled and, when none may, the seconds until one may (None: nothing waits).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {"consumer": consumer, "want": want, "rate": per_second})
+        row = cursor.fetchone()
+    return (row[0], row[1]) if row else (0, None)
 
 
 def is_paused(consumer: str) -> bool:
@@ -56,8 +120,8 @@ def forget() -> None:
 
 
 def look_again_if_rung(rung: Collection[str]) -> None:
-    """Forget the pauses when one of them is rung for: it may be the ring of its resumption."""
-    if not _paused.isdisjoint(rung):
+    """Forget what was decided about a consumer that is rung for: it may be the ring of its resumption."""
+    if not _paused.isdisjoint(rung) or not _limits.keys().isdisjoint(rung):
         forget()
 
 

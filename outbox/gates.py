@@ -109,12 +109,20 @@ NOTHING = Grant()
 
 
 def ask(
-    consumer: ExternalConsumer, me: UUID, in_flight: Mapping[str, int], *, want: int, alone: bool, worked: bool
+    consumer: ExternalConsumer,
+    me: UUID,
+    in_flight: Mapping[str, int],
+    *,
+    want: int,
+    alone: bool = False,
+    worked: bool = False,
+    cap: int | None = None,
 ) -> Grant:
     """Ask for up to `want` calls of `consumer`, and tell what this worker has in flight at its destination.
 
     `in_flight` counts this worker's calls there by consumer; `alone` asks for one call of a message that is not at the
-    head of the queue; `worked` tells that the last call that ended had succeeded.
+    head of the queue; `worked` tells that the last call that ended had succeeded; `cap` bounds this consumer's calls in
+    flight over all workers.
     """
     limits = consumer.calls
     budget = limits.retry_budget
@@ -128,7 +136,7 @@ def ask(
         "alone": int(alone),
         "worked": worked,
         "concurrency": limits.concurrency,
-        "cap": consumer.concurrency,
+        "cap": cap,
         "rate": limits.rate_per_second,
         "bucket": limits.bucket,
         "window": budget.window_seconds if budget else 1.0,

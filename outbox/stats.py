@@ -5,7 +5,7 @@ Each worker adds up in memory and adds to `outbox_rollup` when its shift ends; a
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 from django.db import connection
 from prometheus_client import Counter as Metric
 from prometheus_client import Histogram
+
+from outbox.consumers import all_destinations
+from outbox.destinations import Destination
 
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000)
 
@@ -190,20 +193,46 @@ class BreakerView:
     changed_at: datetime
     waiting: int
     """Deliveries that wait for it."""
+    pinned: bool = False
+    """An operator decided on the state."""
+    pinned_until: datetime | None = None
+    in_flight: int = 0
+    """Calls under way, as the workers last told."""
+    concurrency: int | None = None
+    """Limits in force; None for no limit."""
+    per_second: float | None = None
+    throttle_reason: str = ""
+    """Why operators set these limits; empty where they are as declared."""
 
 
 def breakers() -> list[BreakerView]:
-    """Return every destination with the state of its breaker."""
+    """Return every destination with the state of its breaker and the limits in force."""
+    declared = {destination.name: destination for destination in all_destinations()}
     return [
-        BreakerView(*row)
+        _with_limits(BreakerView(*row[:-2]), declared.get(row[0]), at_once=row[-2], rate=row[-1])
         for row in _rows("""
             SELECT destination, state, reason, failures, open_until,
                    CASE WHEN throttled_until > now() THEN throttled_until END, changed_at,
                    (SELECT count(*) FROM outbox_delivery d WHERE d.consumer = ANY(b.consumers)
-                    AND d.state IN ('ready', 'isolated', 'scheduled'))
-            FROM outbox_breaker b ORDER BY destination
+                    AND d.state IN ('ready', 'isolated', 'scheduled')),
+                   pinned AND coalesce(pinned_until > now(), true), pinned_until,
+                   (SELECT coalesce(sum(n::int), 0)::int FROM jsonb_each(held) AS worker (id, calls),
+                           jsonb_each_text(calls) AS call (consumer, n)
+                    WHERE EXISTS (SELECT 1 FROM outbox_worker w WHERE w.id = worker.id::uuid)),
+                   NULL, NULL, CASE WHEN holds THEN limit_reason ELSE '' END,
+                   CASE WHEN holds THEN limit_concurrency END, CASE WHEN holds THEN limit_per_second END
+            FROM outbox_breaker b, LATERAL (SELECT coalesce(limit_until > now(), true) AS holds) throttle
+            ORDER BY destination
         """)
     ]
+
+
+def _with_limits(
+    view: BreakerView, declared: Destination | None, *, at_once: int | None, rate: float | None
+) -> BreakerView:
+    if declared is not None:
+        at_once, rate = at_once or declared.concurrency, rate or declared.rate_per_second
+    return replace(view, concurrency=at_once, per_second=rate)
 
 
 @dataclass(frozen=True)

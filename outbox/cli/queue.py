@@ -33,8 +33,11 @@ def _stats(_options: Options, terminal: Terminal) -> None:
     lines = [f"oldest due: {found['oldest_due_seconds']} s", f"paused: {', '.join(control.paused()) or 'nobody'}"]
     depth = [(q.consumer, q.ready, q.scheduled, q.leased, q.parked, q.dead) for q in stats.queue_depth()]
     lines += table(("consumer", "ready", "scheduled", "in a call", "parked", "dead"), depth)
-    breakers = [(b.destination, b.state, b.waiting) for b in stats.breakers()]
-    lines += table(("destination", "breaker", "waiting"), breakers)
+    breakers = [
+        (b.destination, b.state, b.waiting, b.in_flight, b.concurrency or "", b.per_second or "", b.throttle_reason)
+        for b in stats.breakers()
+    ]
+    lines += table(("destination", "breaker", "waiting", "in flight", "at most", "per second", "throttled"), breakers)
     lines += [f"workers: {len(stats.workers())}", f"sagas: {stats.sagas_by_status() or 'none under way'}"]
     terminal.show(found, lines)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from structlog import get_logger
 
-from outbox import breakers, gates, stats
+from outbox import breakers, control, gates, stats
 from outbox.consumers import ExternalConsumer
 from outbox.context import Context, enter
 from outbox.contracts import Message
@@ -92,6 +92,13 @@ class Caller:
         if free <= 0:
             self._turned_away.append(consumer.name)
             return 0
+        limits = control.limits_of(consumer.name)
+        if limits.per_second and only is None:
+            free, retry_in = control.take(consumer.name, free, limits.per_second)
+            if retry_in is not None:
+                self._alarms.set(consumer.name, retry_in)
+            if not free:
+                return 0
         grant = self._ask(consumer, in_flight, want=free, alone=only is not None)
         if grant.probe and grant.calls and not breakers.take_probe(consumer.destination):
             return 0
@@ -109,7 +116,8 @@ class Caller:
     def _ask(self, consumer: ExternalConsumer, in_flight: Counter[str], *, want: int, alone: bool) -> Grant:
         destination = consumer.destination
         worked = destination in self._worked
-        grant = gates.ask(consumer, self._me.id, in_flight, want=want, alone=alone, worked=worked)
+        cap = control.limits_of(consumer.name).concurrency or consumer.concurrency
+        grant = gates.ask(consumer, self._me.id, in_flight, want=want, alone=alone, worked=worked, cap=cap)
         self._worked.discard(destination)
         self._told[destination] = in_flight.total() + grant.calls
         self._last[destination] = consumer

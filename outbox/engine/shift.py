@@ -14,7 +14,7 @@ from structlog import get_logger
 
 from outbox import breakers, control, doorbell, stats
 from outbox.conf import conf
-from outbox.consumers import AnyConsumer, ExternalConsumer, all_consumers, find
+from outbox.consumers import AnyConsumer, Consumer, ExternalConsumer, all_consumers, find
 from outbox.engine import deadlines, parking, queue, reaper
 from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
@@ -23,6 +23,8 @@ from outbox.engine.transactional import run_batch, run_one
 from outbox.sagas.attention import expire_late_steps
 
 SHIFT_SECONDS = 2.0
+PLACE_SECONDS = 0.02
+"""When to look again for a place that other workers hold: a batch lasts about as long."""
 LINGER_SECONDS = 25.0
 """How long a shift that is over may wait for its calls."""
 REAP_SECONDS = 1.0
@@ -68,9 +70,13 @@ class Shift:
         self.me.close()
 
     def _work_in_turn(self, *, calls: bool) -> int:
-        """Give one hot consumer its turn: a batch, or as many calls as are free. Fair by going round."""
+        """Give one hot consumer its turn: a batch, or as many calls as are free.
+
+        Fair by going round. One that was cold until now goes first, so that a single message waits for the batch that
+        is under way and not for everybody's; after its turn it goes round like the others.
+        """
         control.look_again_if_rung(self.me.rung)
-        self._heat(self.me.rung)
+        self._heat(self.me.rung, first=True)
         self.me.rung.clear()
         self._heat(self._alarms.due())
         if not self._hot:
@@ -78,13 +84,27 @@ class Shift:
         entry = find(self._hot.popleft())
         if entry is None or (entry.external and not calls) or control.is_paused(entry.name):
             return 1
-        worked = self._caller.start(entry) if isinstance(entry, ExternalConsumer) else run_batch(entry, self.me)
-        if worked:
+        if self._caller.start(entry) if isinstance(entry, ExternalConsumer) else self._run_batch(entry):
             self._hot.append(entry.name)
         return 1
 
-    def _heat(self, names: "set[str] | list[str]") -> None:
-        self._hot.extend(name for name in names if name not in self._hot and find(name) is not None)
+    def _run_batch(self, entry: Consumer) -> int:
+        """Run a batch within the consumer's limits; when they let nothing pass, set the alarm."""
+        limits, limit = control.limits_of(entry.name), entry.batch
+        if limits.per_second:
+            limit, retry_in = control.take(entry.name, limit, limits.per_second)
+            if retry_in is not None:
+                self._alarms.set(entry.name, retry_in)
+            if not limit:
+                return 0
+        worked = run_batch(entry, self.me, limit, limits.concurrency or entry.concurrency)
+        if worked is None:
+            self._alarms.set(entry.name, PLACE_SECONDS)
+        return worked or 0
+
+    def _heat(self, names: "set[str] | list[str]", *, first: bool = False) -> None:
+        cold = [name for name in names if name not in self._hot and find(name) is not None]
+        (self._hot.extendleft if first else self._hot.extend)(cold)
 
     def _idle(self, end: float) -> None:
         """Nothing to do: wait for the doorbell, a call, a timer, the next look or the end of the shift."""
@@ -137,7 +157,10 @@ class Shift:
         assert entry is not None
         if isinstance(entry, ExternalConsumer):
             return bool(self._caller.start(entry, only=parked.id))
-        return run_one(entry, parked.id, self.me)
+        return self._run_one(entry, parked.id)
+
+    def _run_one(self, entry: Consumer, delivery_id: int) -> bool:
+        return run_one(entry, delivery_id, self.me, control.limits_of(entry.name).concurrency or entry.concurrency)
 
     def _run_isolated(self) -> None:
         """Run what has crashed workers before, alone: one at a time, and nothing else in this process meanwhile."""
@@ -150,7 +173,7 @@ class Shift:
 
     def _run_alone(self, entry: AnyConsumer, delivery_id: int) -> bool:
         if not isinstance(entry, ExternalConsumer):
-            return run_one(entry, delivery_id, self.me)
+            return self._run_one(entry, delivery_id)
         if not self._caller.start(entry, only=delivery_id):
             return False
         while self._caller.busy:

@@ -6,6 +6,8 @@ message by message, so that only the bad one fails.
 
 import time
 
+from django.db import connection
+
 from outbox.consumers import Consumer
 from outbox.engine import failures, queue
 from outbox.engine.identity import Identity
@@ -15,20 +17,33 @@ from outbox.publishing import unit_of_work
 
 BATCH_SECONDS = 0.05
 """How long a batch may hold its row locks before it commits what it has."""
+PLACE_CLASS = 0x0B0F
+"""First half of the keys of the locks that are the places of a consumer with a limited number of batches at once."""
+
+_TAKE_PLACE = """
+SELECT place FROM generate_series(1, %s) AS place
+WHERE pg_try_advisory_xact_lock(%s, hashtext(%s || ' ' || place)) LIMIT 1
+"""
 
 
-def run_batch(consumer: Consumer, me: Identity) -> int:
-    """Handle up to one batch; return how many deliveries were claimed."""
+def run_batch(consumer: Consumer, me: Identity, limit: int | None = None, places: int | None = None) -> int | None:
+    """Handle up to `limit` deliveries; return how many were claimed, or None when all `places` are taken.
+
+    Without a `limit` it is a whole batch; `places` bounds the batches of the consumer at once, over all workers.
+    """
+    limit = limit or consumer.batch
     claimed: list[Claimed] = []
     failure: Exception | None = None
     started = time.perf_counter()
     try:
         with unit_of_work():
-            claimed = queue.claim(consumer.name, consumer.batch)
+            if not _take_place(consumer, places):
+                return None
+            claimed = queue.claim(consumer.name, limit)
             if not claimed:
                 return 0
             if consumer.order_by is not None:
-                claimed += queue.claim_successors(claimed, consumer.batch - len(claimed))
+                claimed += queue.claim_successors(claimed, limit - len(claimed))
             me.note(consumer.name, [c.id for c in claimed])
             durations = _handle_all(consumer, claimed)
     except Exception as error:
@@ -41,17 +56,17 @@ def run_batch(consumer: Consumer, me: Identity) -> int:
         settle_failure(consumer, claimed[0], failure, me.id, counted=False, started=started)
     else:
         for delivery in claimed:
-            run_one(consumer, delivery.id, me)
+            run_one(consumer, delivery.id, me, places)
     return len(claimed)
 
 
-def run_one(consumer: Consumer, delivery_id: int, me: Identity) -> bool:
-    """Handle one delivery in a transaction of its own; False when it is gone or another worker has it."""
+def run_one(consumer: Consumer, delivery_id: int, me: Identity, places: int | None = None) -> bool:
+    """Handle one delivery in a transaction of its own; False when it is gone, another worker has it or it must wait."""
     claimed: Claimed | None = None
     started = time.perf_counter()
     try:
         with unit_of_work():
-            claimed = queue.claim_one(delivery_id)
+            claimed = queue.claim_one(delivery_id) if _take_place(consumer, places) else None
             if claimed is None:
                 return False
             me.note(consumer.name, [delivery_id])
@@ -63,6 +78,15 @@ def run_one(consumer: Consumer, delivery_id: int, me: Identity) -> bool:
         return True
     _note_all([claimed], durations)
     return True
+
+
+def _take_place(consumer: Consumer, places: int | None) -> bool:
+    """Take one of the consumer's places until the transaction ends, over all workers; True when it has no limit."""
+    if places is None:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_PLACE, (places, PLACE_CLASS, consumer.name))
+        return cursor.fetchone() is not None
 
 
 def _handle_all(consumer: Consumer, claimed: list[Claimed]) -> dict[int, int]:

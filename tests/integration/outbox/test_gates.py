@@ -39,7 +39,7 @@ def workers(transactional_db) -> list[UUID]:
 
 
 def take(entry: ExternalConsumer, me: UUID, in_flight: int = 0, want: int = 32) -> Grant:
-    return gates.ask(entry, me, Counter({entry.name: in_flight}), want=want, alone=False, worked=False)
+    return gates.ask(entry, me, Counter({entry.name: in_flight}), want=want, cap=entry.concurrency)
 
 
 def granted(entry: ExternalConsumer, me: UUID, in_flight: int = 0, want: int = 32) -> int:

@@ -1,0 +1,63 @@
+"""Fairness: whoever has little to do waits for the batch that is under way, not for somebody else's backlog."""
+
+import threading
+import time
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from outbox.engine.shift import Shift
+from outbox.models import Delivery, Receipt
+from tests.integration.outbox.asking import ask, single, sql
+from tests.lab.models import Effect
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M17")]
+BATCH = 20
+"""As lab.note declares it."""
+BACKLOG = """
+WITH said AS (
+    INSERT INTO outbox_message
+        (id, name, version, kind, aggregate, aggregate_id, payload, headers, correlation_id, actor)
+    SELECT id, 'lab.note', 1, 'command', 'bench', id, jsonb_build_object('bench_id', id, 'number', number), '{}', id, ''
+    FROM (SELECT (left(m.id::text, 24) || lpad(to_hex(number), 12, '0'))::uuid AS id, number
+          FROM generate_series(1, %s) AS number, (SELECT %s::uuid AS id) m) numbered
+    RETURNING id
+) INSERT INTO outbox_delivery (message_id, consumer) SELECT id, 'lab.note' FROM said
+"""
+
+
+@pytest.mark.parametrize("backlog", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_single_message_waits_for_one_batch_whatever_another_consumers_backlog(transactional_db, backlog):
+    (first,) = ask(single(0))
+    sql(BACKLOG, backlog, first)
+    worker, met = Shift(), []
+
+    def arrive_in_the_middle() -> None:
+        while Effect.objects.filter(label="note").count() < 5 * BATCH:
+            time.sleep(0.002)
+        before = Effect.objects.filter(label="note").count()
+        met.extend([before, time.monotonic(), *ask(single(1))])
+        connection.close()
+
+    arriving = threading.Thread(target=arrive_in_the_middle)
+    arriving.start()
+    worker.run(lambda: Effect.objects.filter(label="single", number=1).exists(), seconds=30)
+    took = time.monotonic() - met[1]
+    arriving.join()
+    worker.me.sign_out()
+    done = Effect.objects.get(label="single", number=1)
+    waited_for = Effect.objects.filter(label="note", id__lt=done.id).count() - met[0]
+    assert waited_for <= 3 * BATCH, "the one under way, and those of the moment between counting and committing"
+    assert took < 2
+    assert Delivery.objects.filter(consumer="lab.note").count() > backlog / 2, "the backlog is still there"
+    assert isinstance(met[2], UUID)
+    assert Receipt.objects.filter(message_id=met[2]).exists()
+
+
+def test_lower_priorities_go_first(drain):
+    with_priority = {number: ask(single(number))[0] for number in range(4)}
+    for number, message_id in with_priority.items():
+        Delivery.objects.filter(message_id=message_id).update(priority=-number)
+    drain()
+    assert list(Effect.objects.order_by("id").values_list("number", flat=True)) == [3, 2, 1, 0]
