@@ -1,12 +1,12 @@
 """Consumers: who handles which message, and how. Handlers live in each app's `handlers.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
-from outbox.contracts import Contract, Kind, Message, Semantics, aggregate_id, all_contracts, contract_of
+from outbox.contracts import Contract, Kind, Message, Ordering, Semantics, aggregate_id, all_contracts, contract_of
 from outbox.destinations import Destination
 from outbox.errors import ConsumerConflict
 from outbox.outcomes import Failure
@@ -206,7 +206,23 @@ def problems() -> list[str]:
         names = subscribers(declared.name)
         if not names and declared.needs_consumer:
             found.append(f"{declared.name} has no consumer")
-        external = [name for name in names if _consumers[name].external]
-        if external and declared.semantics is Semantics.EXACTLY_ONCE:
-            found.append(f"{declared.name} promises {declared.semantics}, but {external[0]} calls someone outside")
+        found += _broken_promises(declared, [_consumers[name] for name in names])
     return found
+
+
+def _broken_promises(declared: Contract, consumers: list[AnyConsumer]) -> Iterator[str]:
+    """Yield what a contract says of its delivery and cannot be kept."""
+    promise = f"{declared.name} promises {declared.semantics}"
+    external = [entry for entry in consumers if entry.external]
+    if external and declared.semantics is Semantics.EXACTLY_ONCE:
+        yield f"{promise}, but {external[0].name} calls someone outside"
+    if declared.semantics is Semantics.AT_MOST_ONCE:
+        if declared.expires_after is None:
+            yield f"{promise}, but not for how long: it needs expires_after"
+        for entry in external:
+            if entry.order_by is not None:
+                yield f"{promise}, so {entry.name} cannot hold back what comes after it until its call has ended"
+    if declared.ordering is Ordering.PER_AGGREGATE:
+        for entry in consumers:
+            if entry.order_by is None:
+                yield f"{declared.name} promises order per aggregate, but {entry.name} asks for none with order_by"

@@ -30,6 +30,17 @@ class Semantics(StrEnum):
     """Its consumers touch our database only: effect and acknowledgement are one transaction."""
     AT_LEAST_ONCE = "at least once"
     """A consumer calls someone outside: repeated after a crash, with the same idempotency key."""
+    AT_MOST_ONCE = "at most once"
+    """Acknowledged before the call: after a crash or a failure it is not repeated, and after its time not begun."""
+
+
+class Ordering(StrEnum):
+    """In which order each consumer of a contract gets its messages."""
+
+    NONE = "none"
+    """Any, unless the consumer asks for one."""
+    PER_AGGREGATE = "per aggregate"
+    """Those about one aggregate one at a time, in order of publication; each consumer has to ask for it."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +78,7 @@ class Contract:
     decoder: msgspec.json.Decoder[Any] = field(default_factory=msgspec.json.Decoder, repr=False, compare=False)
     expires_after: timedelta | None = None
     """How long after its publication a message may still be begun; None for ever."""
+    ordering: Ordering = Ordering.NONE
 
     def decode(self, payload: bytes | str, version: int) -> Message:
         """Read `payload` (JSON text) of `version`, upcast to the newest.
@@ -90,6 +102,16 @@ class Contract:
                 raise InvalidPayload(f"{self.name} v{version}: {type(error).__name__}: {error}") from error
         return msgspec.convert(payload, self.cls)
 
+    @property
+    def promise(self) -> str:
+        """What the engine promises of its delivery, in words."""
+        words = [self.semantics.value]
+        if self.expires_after is not None:
+            words.append(f"begun within {self.expires_after.total_seconds():g} s")
+        if self.ordering is Ordering.PER_AGGREGATE:
+            words.append("in order per aggregate")
+        return ", ".join(words)
+
     def readable_versions(self) -> list[int]:
         """Return the versions that `decode` reads, the newest first."""
         versions = [self.version]
@@ -107,6 +129,8 @@ class Contract:
             "x-owner": self.owner,
             "x-aggregate": self.aggregate,
             "x-semantics": self.semantics.value,
+            "x-ordering": self.ordering.value,
+            **({"x-expires-after-seconds": self.expires_after.total_seconds()} if self.expires_after else {}),
             **schema,
         }
 
@@ -127,6 +151,7 @@ def contract(
     needs_consumer: bool = True,
     upcasters: Mapping[int, Upcaster] | None = None,
     expires_after: timedelta | None = None,
+    ordering: Ordering = Ordering.NONE,
 ) -> Callable[[M], M]:
     """Register the decorated Event or Command.
 
@@ -157,6 +182,7 @@ def contract(
             upcasters or {},
             msgspec.json.Decoder(cls),
             expires_after,
+            ordering,
         )
         _by_name[name] = _by_class[cls] = entry
         return cls

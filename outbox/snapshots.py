@@ -2,7 +2,8 @@
 
 A version that was published never changes: a change is a new version with an upcaster from the one before. That holds
 for a new optional field too: readers refuse fields that they do not know, so that an older release would give up the
-message instead of parking it. Only what people read (docstrings, examples, the owner) may change within a version.
+message instead of parking it. Only what people read (docstrings, examples, the owner), and what the
+engine alone goes by (order, expiry), may change within a version.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from outbox.contracts import Contract, all_contracts
 
 Schema = Mapping[str, Any]
 
-WORDS = ("title", "description", "examples", "x-owner")
+WORDS = ("title", "description", "examples", "x-owner", "x-ordering", "x-expires-after-seconds")
 
 
 def path_of(contract: Contract, folder: Path) -> Path:

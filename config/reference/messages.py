@@ -56,7 +56,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     declared = entry.contract
     link = f"[`{declared.name}`](#{declared.name.replace('.', '')}) v{declared.version}"
     consumers = ", ".join(f"`{consumer.name}`" for consumer in entry.consumers)
-    return (link, _kind(declared), declared.aggregate, entry.meaning, declared.semantics.value, consumers)
+    return (link, _kind(declared), declared.aggregate, entry.meaning, declared.promise, consumers)
 
 
 def _section(entry: Entry, said_by: list[str]) -> str:
@@ -64,7 +64,7 @@ def _section(entry: Entry, said_by: list[str]) -> str:
     versions = ", ".join(f"[{n}](contracts/{declared.name}.v{n}.json)" for n in reversed(entry.versions))
     facts = [
         f"{_kind(declared).capitalize()} of {declared.aggregate} (`{declared.key}`), owned by {declared.owner};"
-        f" {declared.semantics.value}.",
+        f" {declared.promise}.",
         f"Versions: {versions}.",
         f"Said in {', '.join(f'`{module}`' for module in said_by)}." if said_by else "Said by nobody in this release.",
         f"Handled by {', '.join(_handler(consumer) for consumer in entry.consumers)}.",

@@ -103,7 +103,7 @@ def contract_facts(message: Message) -> ContractFacts:
     except ContractError as error:
         problem = str(error)
     meaning = (declared.cls.__doc__ or "").strip().partition("\n\n")[0]
-    kind, promise = declared.kind.value, declared.semantics.value
+    kind, promise = declared.kind.value, declared.promise
     return ContractFacts(True, kind, declared.owner, promise, meaning, declared.version, problem)
 
 

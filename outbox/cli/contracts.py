@@ -32,5 +32,5 @@ def _contracts(options: Options, terminal: Terminal) -> None:
     catalogue = [
         {**c.schema(), "name": c.name, "version": c.version, "consumers": subscribers(c.name)} for c in all_contracts()
     ]
-    rows = [(c.name, c.version, c.kind, c.semantics, ", ".join(subscribers(c.name))) for c in all_contracts()]
+    rows = [(c.name, c.version, c.kind, c.promise, ", ".join(subscribers(c.name))) for c in all_contracts()]
     terminal.show(catalogue, table(("name", "version", "kind", "promise", "consumers"), rows))

@@ -1,7 +1,8 @@
 """External consumers: prepare in a transaction, call outside of any, record in a transaction fenced by the lease.
 
 Calls run on threads; the database is used by the worker's own thread only. A crash between call and record repeats
-the call after the lease, with the same idempotency key.
+the call after the lease, with the same idempotency key; unless the contract says at most once: such a call is
+acknowledged with its preparation, and its receipt says `begun` until its end is recorded.
 """
 
 import contextvars
@@ -19,7 +20,7 @@ from structlog import get_logger
 from outbox import breakers, control, gates, stats
 from outbox.consumers import ExternalConsumer
 from outbox.context import Context, enter
-from outbox.contracts import Message
+from outbox.contracts import Message, Semantics, contract_named
 from outbox.engine import failures, queue
 from outbox.engine.alarms import Alarms
 from outbox.engine.identity import Identity
@@ -51,6 +52,8 @@ class Call:
     plan: Any
     started: float
     probe: bool
+    once: bool
+    """It is acknowledged before it is made, and never repeated."""
     future: "Future[Any] | None" = None
     ended: float = 0.0
     """When the answer came, so that the breaker hears of several in their order."""
@@ -191,14 +194,18 @@ class Caller:
     def _prepared(self, consumer: ExternalConsumer, claimed: Claimed, *, probe: bool) -> Call:
         payload = decode(claimed)
         plan = in_context(claimed, consumer.handler.prepare, payload, claimed.incoming())
-        return Call(consumer, claimed, payload, plan, time.perf_counter(), probe)
+        once = contract_named(claimed.name).semantics is Semantics.AT_MOST_ONCE
+        return Call(consumer, claimed, payload, plan, time.perf_counter(), probe, once)
 
     def _take(self, prepared: list[Call]) -> None:
-        """Acknowledge what needs no call, lease the rest."""
+        """Acknowledge what needs no call, or may not be called twice; lease the rest."""
         idle = [call for call in prepared if call.plan is None]
         if idle:
             queue.finish([call.claimed for call in idle], {call.claimed.id: 0 for call in idle}, extra_attempt=1)
-        leased = [call.claimed.id for call in prepared if call.plan is not None]
+        once = [call.claimed.id for call in prepared if call.plan is not None and call.once]
+        if once:
+            queue.begin_once(once)
+        leased = [call.claimed.id for call in prepared if call.plan is not None and not call.once]
         if leased:
             queue.lease(leased, self._me.id)
 
@@ -282,18 +289,27 @@ class Caller:
     def _record(self, call: Call, result: Any) -> None:
         try:
             with unit_of_work():
-                if not queue.still_holds(call.claimed, self._me.id):
-                    log.warning("lease_lost", consumer=call.consumer.name, message_id=str(call.claimed.message_id))
+                if not self._is_ours(call):
                     return
                 message = call.claimed.incoming()
                 in_context(call.claimed, call.consumer.handler.record, call.payload, message, call.plan, result)
-                queue.finish([call.claimed], {call.claimed.id: milliseconds_since(call.started)}, extra_attempt=0)
+                if call.once:
+                    queue.end_once(call.claimed, "done", milliseconds_since(call.started))
+                else:
+                    queue.finish([call.claimed], {call.claimed.id: milliseconds_since(call.started)}, extra_attempt=0)
         except Exception as error:
             if failures.connection_lost(error):
                 raise
             self._fail(call, error)
             return
         note_done(call.claimed, milliseconds_since(call.started))
+
+    def _is_ours(self, call: Call) -> bool:
+        """Tell whether the outcome of a call may be recorded; locks its delivery."""
+        if call.once or queue.still_holds(call.claimed, self._me.id):
+            return True
+        log.warning("lease_lost", consumer=call.consumer.name, message_id=str(call.claimed.message_id))
+        return False
 
     def _fail(self, call: Call, error: Exception, *, sent: bool = False) -> None:
         """Record the failed attempt, and let the handler note what it means, in one transaction.
@@ -302,7 +318,9 @@ class Caller:
         no attempt, else the few messages of a quiet hour would be given up before a long outage ends.
         """
         verdict = failures.verdict_on(call.claimed, error, failures.policy_of(call.consumer))
-        if sent and call.probe and verdict.kind in ("transient", "unknown"):
+        if call.once:
+            verdict = failures.never_again(verdict)
+        elif sent and call.probe and verdict.kind in ("transient", "unknown"):
             wait = failures.policy_of(call.consumer).delay(call.claimed.attempts + 1)
             verdict = replace(verdict, state="scheduled", delay=wait, counts=False)
         try:
@@ -316,16 +334,15 @@ class Caller:
     def _record_failure(self, call: Call, error: Exception, verdict: failures.Verdict, *, tell_handler: bool) -> None:
         claimed, spent = call.claimed, milliseconds_since(call.started)
         with unit_of_work():
-            if not queue.still_holds(claimed, self._me.id):
-                log.warning("lease_lost", consumer=call.consumer.name, message_id=str(claimed.message_id))
+            if not self._is_ours(call):
                 return
-            if tell_handler and verdict.kind not in _NOT_TOLD and call.consumer.failed is not None:
+            if tell_handler and (call.once or verdict.kind not in _NOT_TOLD) and call.consumer.failed is not None:
                 unknown = verdict.kind == "unknown" or (
                     verdict.kind == "transient" and not isinstance(error, Transient)
                 )
                 failure = Failure(error, unknown, claimed.attempts + 1, verdict.final)
                 in_context(claimed, call.consumer.failed, call.payload, claimed.incoming(), call.plan, failure)
+            record = failures.record_once if call.once else failures.record
             in_context(
-                claimed,
-                lambda: failures.record(claimed, verdict, error, owner=self._me.id, counted=True, milliseconds=spent),
+                claimed, lambda: record(claimed, verdict, error, owner=self._me.id, counted=True, milliseconds=spent)
             )

@@ -15,6 +15,7 @@ from structlog import get_logger
 from outbox import doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer
+from outbox.engine import queue
 from outbox.engine.queue import Claimed
 from outbox.errors import InvalidPayload, UnknownContract
 from outbox.models import Attempt
@@ -121,6 +122,11 @@ def _counted(kind: str, attempt: int, policy: RetryPolicy) -> Verdict:
     return Verdict(kind, "scheduled", policy.delay(attempt), counts=True)
 
 
+def never_again(verdict: Verdict) -> Verdict:
+    """Return the verdict on a call that must not be repeated, whatever its failure was."""
+    return Verdict(verdict.kind, "dead", None, counts=True)
+
+
 def fingerprint(consumer: str, error: BaseException) -> str:
     """Return what failures of one cause have in common: consumer, class, message without its variables, top frame."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -174,6 +180,17 @@ def record(
         open_unit().rings.add((doorbell.WORK, doorbell.PARKED))
     if verdict.final:
         delivery_died(claimed.message_id, claimed.consumer, reason=str(error))
+    return True
+
+
+def record_once(
+    claimed: Claimed, verdict: Verdict, error: BaseException, *, owner: UUID, counted: bool, milliseconds: int
+) -> bool:
+    """Write the failure of a call that was acknowledged before it was made: its receipt says `failed`."""
+    queue.end_once(claimed, "failed", milliseconds)
+    _write_attempt(claimed, verdict, error, fingerprint(claimed.consumer, error), owner, milliseconds)
+    stats.count(claimed.consumer, "failed")
+    delivery_died(claimed.message_id, claimed.consumer, reason=str(error))
     return True
 
 

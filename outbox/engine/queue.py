@@ -55,6 +55,15 @@ INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms)
 SELECT message_id, consumer, attempts + %s, duration FROM done
 JOIN unnest(%s::bigint[], %s::int[]) AS spent (id, duration) USING (id)
 """
+_BEGIN_ONCE = """
+WITH begun AS (DELETE FROM outbox_delivery WHERE id = ANY(%s) RETURNING message_id, consumer, attempts)
+INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms, outcome)
+SELECT message_id, consumer, attempts + 1, 0, 'begun' FROM begun
+"""
+_END_ONCE = """
+UPDATE outbox_receipt SET outcome = %s, duration_ms = %s
+WHERE message_id = %s AND consumer = %s AND outcome = 'begun'
+"""
 _FINISHED = "SELECT message_id FROM outbox_receipt WHERE message_id = ANY(%s) AND consumer = %s"
 _DROP = """
 DELETE FROM outbox_delivery d USING outbox_receipt r
@@ -191,6 +200,18 @@ def finish(claimed: Sequence[Claimed], durations_ms: dict[int, int], *, extra_at
     release_successors([one for one in claimed if one.id in durations_ms])
     with connection.cursor() as cursor:
         cursor.execute(_FINISH, (ids, extra_attempt, ids, list(durations_ms.values())))
+
+
+def begin_once(delivery_ids: list[int]) -> None:
+    """Acknowledge before the call: whatever becomes of it, nobody repeats it. The receipts say `begun`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN_ONCE, (delivery_ids,))
+
+
+def end_once(claimed: Claimed, outcome: str, milliseconds: int) -> None:
+    """Write down what became of a call that was acknowledged before it was made: `done` or `failed`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END_ONCE, (outcome, milliseconds, claimed.message_id, claimed.consumer))
 
 
 def release_successors(ended: Sequence[Claimed]) -> None:

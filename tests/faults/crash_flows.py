@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from outbox.sagas import engine
 from tests.lab.commands import Note, Noted
 from tests.lab.handlers import QUICK
 from tests.lab.models import Effect, Outside
+from tests.lab.ordered import Turn
 from tests.lab.trip import TRIP, Booked, Refused
 
 LEDGER = "TANDEM_LAB_LEDGER"
@@ -71,6 +73,27 @@ class Telling:
         Effect.objects.create(message_id=message.id, label="told", number=command.number)
 
 
+@contract(
+    "lab.flare",
+    version=1,
+    owner="lab",
+    aggregate="bench",
+    key="bench_id",
+    semantics=Semantics.AT_MOST_ONCE,
+    expires_after=timedelta(minutes=5),
+)
+class Flare(Command):
+    """Tell the outside world something that it must not be told twice."""
+
+    bench_id: UUID
+    number: int
+
+
+@external_consumer(Flare, name="lab.flare", destination="lab_outside", retry=QUICK)
+class Flaring(Telling):
+    """Tells it as the other does, once or not at all."""
+
+
 @dataclass(frozen=True)
 class Flow:
     """Something to work off: how it is given, and all that it must lead to, no more and no less."""
@@ -82,6 +105,10 @@ class Flow:
     saga: tuple[str, list[str]] | None = None
     """The saga's status and those of its steps."""
     tells: bool = False
+    in_order: bool = False
+    """The effects must be in the order of their messages."""
+    perhaps: bool = False
+    """Where a worker died, it may also not have happened; but never twice."""
     given: dict[int, UUID] = field(default_factory=dict)
     """The conversation of each number."""
 
@@ -91,22 +118,30 @@ class Flow:
         with scope(correlation_id=self.given[number]), unit_of_work():
             self.give(number)
 
-    def wrong(self, number: int) -> list[str]:
-        """Say what is not as it must be."""
+    def wrong(self, number: int, *, died: bool = False) -> list[str]:
+        """Say what is not as it must be, after a worker `died` over it or not."""
+        lost = died and self.perhaps
         messages = list(Message.objects.filter(correlation_id=self.given[number]).values_list("id", "name"))
         ids = [message_id for message_id, _ in messages]
         owed = Counter((message_id, consumer) for message_id, name in messages for consumer in subscribers(name))
         receipts = Counter(Receipt.objects.filter(message_id__in=ids).values_list("message_id", "consumer"))
-        effects = Counter(Effect.objects.filter(message_id__in=ids).values_list("label", flat=True))
+        done = list(Effect.objects.filter(message_id__in=ids).order_by("id").values_list("label", "message_id"))
+        effects = Counter(label.partition(" ")[0] for label, _ in done)
         checks = {
             f"messages {messages}": Counter(name for _, name in messages) == self.messages,
-            f"effects {effects}": effects == self.effects,
+            f"effects {effects}": effects == self.effects or (lost and not effects),
             f"receipts {receipts}, owed {owed}": receipts == owed,
             "something is left in the queue": not Delivery.objects.filter(message_id__in=ids).exists(),
+            f"order of {done}": not self.in_order or done == sorted(done),
             f"saga {self._saga(number)}": self._saga(number) == self.saga,
-            f"outside {told(number)}": self.tells == bool(told(number)) and len(set(told(number))) <= 1,
+            f"outside {told(number)}": self._told_as_promised(told(number), lost=lost),
         }
         return [words for words, holds in checks.items() if not holds]
+
+    def _told_as_promised(self, keys: list[str], *, lost: bool) -> bool:
+        if self.perhaps:
+            return len(keys) == 1 or (lost and not keys)
+        return self.tells == bool(keys) and len(set(keys)) <= 1
 
     def _saga(self, number: int) -> tuple[str, list[str]] | None:
         saga = Saga.objects.filter(correlation_id=self.given[number]).first()
@@ -123,6 +158,12 @@ def told(number: int) -> list[str]:
 def _batch(number: int) -> None:
     for _ in range(5):
         send(Note(bench_id=uuid4(), number=number))
+
+
+def _in_order(number: int) -> None:
+    bench_id = uuid4()
+    for _ in range(3):
+        send(Turn(bench_id=bench_id, number=number))
 
 
 def _saga_told(reply: Callable[[UUID], Booked | Refused]) -> Callable[[int], None]:
@@ -153,6 +194,21 @@ FLOWS = [
         messages={"lab.tell": 1},
         effects={"told": 1},
         tells=True,
+    ),
+    Flow(
+        "a call that is made at most once",
+        lambda number: send(Flare(bench_id=uuid4(), number=number)),
+        messages={"lab.flare": 1},
+        effects={"told": 1},
+        tells=True,
+        perhaps=True,
+    ),
+    Flow(
+        "messages of one ordering key",
+        _in_order,
+        messages={"lab.turn": 3},
+        effects={"turn": 3},
+        in_order=True,
     ),
     Flow(
         "a saga that goes on",

@@ -17,6 +17,7 @@ import pytest
 from django.db import connection
 
 from outbox.invariants import verify
+from outbox.models import Receipt
 from tests.faults.conftest import database_url
 from tests.faults.crash_flows import FLOWS, LEDGER, Flow, told
 from tests.runtime.waiting import eventually
@@ -88,7 +89,7 @@ def points(request) -> "itertools.count[int]":
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
-def test_whatever_moment_a_worker_dies_at_everything_happens_once(flow: Flow, zygote: Zygote, points):
+def test_whatever_moment_a_worker_dies_at_everything_happens_as_often_as_promised(flow: Flow, zygote: Zygote, points):
     flow.begin(0)
     killed, events = zygote.work()
     assert (killed, flow.wrong(0)) == (False, [])
@@ -99,7 +100,7 @@ def test_whatever_moment_a_worker_dies_at_everything_happens_once(flow: Flow, zy
         assert killed or point > len(passed)
         zygote.work()
         died_before = f"point {point} of {len(events)}, before: {passed[-1]}"
-        assert (died_before, flow.wrong(point)) == (died_before, [])
+        assert (died_before, flow.wrong(point, died=killed)) == (died_before, [])
     assert [verdict for verdict in verify() if verdict.violations] == []
 
 
@@ -111,3 +112,13 @@ def test_a_worker_that_dies_between_call_and_record_calls_again_with_the_same_ke
     assert flow.wrong(1_000) == []
     first, second = told(1_000)
     assert first == second
+
+
+@pytest.mark.requirement("M9")
+def test_a_worker_that_dies_between_call_and_record_never_repeats_a_call_of_at_most_once(zygote: Zygote):
+    flow = next(flow for flow in FLOWS if flow.perhaps)
+    flow.begin(1_000)
+    assert zygote.work(crash_at="the answer comes")[0]
+    zygote.work()
+    assert len(told(1_000)) == 1
+    assert list(Receipt.objects.values_list("consumer", "outcome")) == [("lab.flare", "begun")]

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from uuid import UUID
 
 from outbox.contracts import Command, Event, Semantics, contract
@@ -35,6 +36,23 @@ class Call(Command):
 @contract("lab.call_too", version=1, owner="lab", aggregate="bench", key="bench_id", semantics=Semantics.AT_LEAST_ONCE)
 class CallToo(Call):
     """Call the same one for another reason."""
+
+
+@contract(
+    "lab.shout",
+    version=1,
+    owner="lab",
+    aggregate="bench",
+    key="bench_id",
+    semantics=Semantics.AT_MOST_ONCE,
+    expires_after=timedelta(minutes=5),
+)
+class Shout(Command):
+    """Shout something that nobody wants to hear twice."""
+
+    bench_id: UUID
+    number: int
+    behaviour: str = ""
 
 
 @contract("lab.single", version=1, owner="lab", aggregate="bench", key="bench_id")

@@ -21,7 +21,7 @@ from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import publish
 from outbox.retry import RetryPolicy
 from tests.lab import ordered, parcels, trip
-from tests.lab.commands import Call, CallToo, Note, Noted, Single
+from tests.lab.commands import Call, CallToo, Note, Noted, Shout, Single
 from tests.lab.models import Effect
 
 __all__ = ["ordered", "parcels", "trip"]  # their consumers register themselves
@@ -145,6 +145,11 @@ class Calling:
 @external_consumer(CallToo, name="lab.call_too", destination="lab", retry=QUICK)
 class CallingToo(Calling):
     """Another consumer that calls the same destination."""
+
+
+@external_consumer(Shout, name="lab.shout", destination="lab", retry=QUICK)
+class Shouting(Calling):
+    """Calls the same destination, but never twice for one message."""
 
 
 def fail(plan: Plan) -> None:
