@@ -12,7 +12,7 @@ from prometheus_client import multiprocess as prometheus_multiprocess
 from prometheus_client.core import REGISTRY, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from outbox import stats
+from outbox import queue_health, stats
 from outbox.postgresql.driver import answers_within
 
 ANSWER_SECONDS = 3.0
@@ -86,6 +86,35 @@ class QueueCollector:
         return [depth, age, breaker, workers, sagas]
 
 
+class TableCollector:
+    """How the queue's tables are, from PostgreSQL's own statistics, read when they are scraped."""
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return the gauges of the hot tables, of the transaction that holds cleaning back, and of the months."""
+        health = queue_health.look()
+        rows = GaugeMetricFamily("tandem_table_rows", "Rows of a hot table, estimated", labels=["table", "kind"])
+        size = GaugeMetricFamily("tandem_table_bytes", "Size of a hot table", labels=["table", "part"])
+        cleaned = GaugeMetricFamily("tandem_table_autovacuum_age_seconds", "Since it was cleaned", labels=["table"])
+        for table in health.tables:
+            rows.add_metric([table.name, "live"], table.live)
+            rows.add_metric([table.name, "dead"], table.dead)
+            size.add_metric([table.name, "rows"], table.table_bytes)
+            size.add_metric([table.name, "indexes"], table.index_bytes)
+            if table.autovacuum_seconds is not None:
+                cleaned.add_metric([table.name], table.autovacuum_seconds)
+        seconds = health.holder.seconds if health.holder else 0.0
+        oldest = GaugeMetricFamily("tandem_oldest_transaction_seconds", "Holds back cleaning so long", value=seconds)
+        slots = GaugeMetricFamily("tandem_slot_transactions", "A slot holds back so many", labels=["slot"])
+        for slot in health.slots:
+            slots.add_metric([slot.name], slot.transactions)
+        hidden = GaugeMetricFamily("tandem_hidden_sessions", "Sessions that may not be seen", value=health.hidden)
+        ahead = GaugeMetricFamily("tandem_partitions_ahead", "Months made after this one", value=health.months_ahead)
+        history = GaugeMetricFamily("tandem_history_bytes", "Size of all months", labels=["kind"])
+        history.add_metric(["messages"], health.messages_bytes)
+        history.add_metric(["receipts"], health.receipts_bytes)
+        return [rows, size, cleaned, oldest, slots, hidden, ahead, history]
+
+
 @require_safe
 def metrics(_request: HttpRequest) -> HttpResponse:
     """Prometheus metrics of every web and worker process, and the queue's figures."""
@@ -95,4 +124,5 @@ def metrics(_request: HttpRequest) -> HttpResponse:
     else:
         registry.register(REGISTRY)
     registry.register(QueueCollector())
+    registry.register(TableCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from config.pulse_health import holder_in_words, span
 from orders.console_links import console_list
 from orders.staff_words import destination_of
 from outbox import stats
+from outbox.queue_health import QueueHealth
 
 LATE = 30.0
 """Seconds that a message may be due before its queue is called late."""
@@ -35,6 +37,7 @@ def notices_of(
     *,
     dead: int,
     stuck: int,
+    health: QueueHealth,
 ) -> list[Notice]:
     """Return what is wrong, the worst first; an empty list when all is well."""
     notices = [_outage(view) for view in breakers if view.state != "closed"]
@@ -60,7 +63,19 @@ def notices_of(
         title = f"{stuck:,} saga{' is' if stuck == 1 else 's are'} stuck."
         href = f"{console_list('saga')}?status__in={','.join(STUCK)}"
         notices.append(Notice("stuck", "attention", title, "An operator must decide.", None, href, "Open the sagas"))
-    return notices
+    return [*notices, *_housekeeping(health)]
+
+
+def _housekeeping(health: QueueHealth) -> list[Notice]:
+    found = []
+    if health.held_back and health.holder:
+        title = f"A transaction has been open for {span(health.holder.seconds)}."
+        text = f"It holds back cleaning, and the queue grows slower: {holder_in_words(health)}."
+        found.append(Notice("cleaning", "attention", title, text))
+    if not health.months_ahead:
+        text = "Messages are taken as usual, but cannot be dropped by month later. Workers make the months ahead."
+        found.append(Notice("months", "attention", "No partition is ready for next month.", text))
+    return found
 
 
 def _outage(view: stats.BreakerView) -> Notice:

@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from config.charts import Chart, Point, chart
 from config.notices import LATE, STUCK, WORKER_SILENCE, Notice, notices_of
+from config.pulse_health import Line, lines_of
 from orders.models import Order
 from orders.staff_selectors import held_consumers
 from orders.staff_story import Held
 from orders.staff_words import SAGA, plain_name
-from outbox import stats
+from outbox import queue_health, stats
 from outbox.models import Delivery, Message, Rollup, Saga
 
 HOUR = timedelta(hours=1)
@@ -91,6 +92,7 @@ class Pulse:
     breakers: Sequence[State]
     sagas: Sequence[State]
     workers: Sequence[State]
+    health: Sequence[Line]
 
     @property
     def depth(self) -> int:
@@ -109,8 +111,9 @@ def take_pulse() -> Pulse:
     open_orders = Order.objects.filter(OPEN_ORDERS).aggregate(n=Count("id"), oldest=Min("placed_at"))
     stuck = Saga.objects.filter(status__in=STUCK).count()
     dead = sum(depth.dead for depth in depths)
+    health = queue_health.look()
     return Pulse(
-        notices=notices_of(breakers, workers, depths, dead=dead, stuck=stuck),
+        notices=notices_of(breakers, workers, depths, dead=dead, stuck=stuck, health=health),
         orders_today=_orders_today(now),
         orders_hour=sum(per_minute.values()),
         in_progress=open_orders["n"],
@@ -126,6 +129,7 @@ def take_pulse() -> Pulse:
         breakers=[_breaker(view) for view in breakers],
         sagas=_sagas(),
         workers=[_worker(view, now) for view in workers],
+        health=lines_of(health),
     )
 
 

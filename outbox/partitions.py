@@ -30,13 +30,13 @@ PAUSE_SECONDS = (0.05, 0.25)
 
 _MONTHS = """
 SELECT parent, name, month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC',
-       pg_total_relation_size(child)
+       coalesce(pg_total_relation_size(child), 0)
 FROM (
     SELECT p.relname::text AS parent, c.relname::text AS name, c.oid AS child,
            to_date(substring(c.relname FROM '_y([0-9]+m[0-9]+)$'), 'YYYY"m"MM') AS month
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-    WHERE i.inhparent = %s::regclass AND c.relname ~ '_y[0-9]+m[0-9]+$'
-) made ORDER BY month
+    WHERE i.inhparent = ANY(%s::regclass[]) AND c.relname ~ '_y[0-9]+m[0-9]+$'
+) made ORDER BY parent, month
 """
 _UNFINISHED = """
 SELECT count(*) FILTER (WHERE state = 'dead'), count(*) FILTER (WHERE state <> 'dead') FROM outbox_delivery
@@ -75,10 +75,10 @@ class Unfinished:
         return " and ".join(filter(None, (dead, others)))
 
 
-def months(parent: str) -> list[Month]:
-    """Return the months of `parent` that have a partition, the oldest first."""
+def months(*parents: str) -> list[Month]:
+    """Return the months of `parents` that have a partition, the oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute(_MONTHS, (parent,))
+        cursor.execute(_MONTHS, (list(parents),))
         return [Month(*row) for row in cursor.fetchall()]
 
 
