@@ -19,7 +19,7 @@ class RetryBudget:
 
     share: float = 0.2
     """Part of all calls of the window, 0 to 1."""
-    minimum: int = 10
+    minimum: int = 50
     """Repetitions that are allowed in a window however few calls there are."""
     window_seconds: float = 10.0
 
