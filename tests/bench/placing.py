@@ -4,7 +4,6 @@ import http.client
 import json
 import pickle
 import random
-import socket
 import threading
 import time
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import uuid4
 from django.db import connection
 from django.test import Client
 
+from config.runtime.ports import free_port
 from tests.bench.measuring import DATA, Result, Row, Samples, result_of, running, take_turns, wait_until
 from tests.shop import add_product, make_caller, order_of
 
@@ -135,9 +135,3 @@ def answers(port: int, key: str) -> bool:
         return False
     finally:
         link.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,17 +14,11 @@ import httpx
 import pytest
 
 from config.runtime.files import ROOT
+from config.runtime.ports import free_port
 from tests.reporting import needs
 from tests.runtime.waiting import eventually
 
 SETTLED = {"completed", "rejected", "cancelled"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

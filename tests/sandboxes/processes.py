@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,8 @@ import httpx
 import psutil
 import stripe
 
+from config.runtime.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCALSTRIPE_PYTHON = Path(os.environ.get("TANDEM_SANDBOX_PYTHON", ROOT / ".venv-sandbox/bin/python"))
 PAYMENT_SECRET = "whsec_for_tests"
@@ -26,12 +27,6 @@ CARRIER_KEY = "carrier-key-for-tests"
 PATIENCE_SECONDS = 20
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def eventually(look: Callable[[], T], *, within: float = PATIENCE_SECONDS) -> T:

@@ -21,7 +21,9 @@ from fulfillment.references import shipment_reference
 from fulfillment.services import tracking
 from fulfillment.values import ParcelReport
 from orders.models import Order
+from outbox import breakers
 from outbox.consumers import ExternalConsumer, find
+from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
 from outbox.engine.transactional import run_one
@@ -45,7 +47,8 @@ class World:
     def __init__(self, customer: Customer, provider: Provider, carrier: FakeCarrier) -> None:
         self.customer, self.provider, self.carrier = customer, provider, carrier
         self.me = Identity()
-        self.caller = Caller(self.me)
+        self.caller = Caller(self.me, Alarms())
+        breakers.register_destinations()
         self.order_id: UUID | None = None
         self.cancelled: Any = None
         self.history: list[str] = []
