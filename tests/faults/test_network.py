@@ -161,7 +161,7 @@ def test_a_message_that_ends_its_session_again_and_again_is_set_aside_its_neighb
 
 
 def test_a_worker_in_a_black_hole_is_free_in_time_and_goes_on_when_it_ends(line, witness):
-    work(all_done)
+    shift.run_shift(seconds=0.1)  # signed in, with both its connections
     ids = ask(5)
     line.black_hole()
     started = time.monotonic()
