@@ -5,17 +5,14 @@ import threading
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 from django.conf import settings
 
 from fulfillment.carriers.base import Label, LabelRefused, LabelRequest, LabelVoided, ParcelCollected
-from fulfillment.carriers.exchange import Answer, AnswerTooLarge, DeadlinePassed, Exchanger
+from outbox.http import Answer, AnswerMissing, Client, NeverSent
 from outbox.outcomes import Permanent, Throttled, Transient
-from outbox.publishing import no_transaction_open
 
 DEFAULT_PAUSE_SECONDS = 5.0
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class LabelDocument(msgspec.Struct):
@@ -58,8 +55,8 @@ T = TypeVar("T")
 class HttpCarrier:
     """A Carrier over HTTP. Safe to share between threads; connections are kept."""
 
-    def __init__(self, exchanger: Exchanger) -> None:
-        self._exchanger = exchanger
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     def book(self, request: LabelRequest) -> Label | LabelRefused:
         """Get the parcel's label. Raises Transient, Throttled or Permanent."""
@@ -91,17 +88,12 @@ class HttpCarrier:
         return LabelVoided()
 
     def _ask(self, method: str, path: str, **request: Any) -> Answer:
-        no_transaction_open()
         try:
-            return self._exchanger.exchange(method, path, **request)
-        except NEVER_SENT as error:
-            raise Transient(f"The carrier cannot be reached: {_named(error)}") from error
-        except (httpx.TransportError, DeadlinePassed, AnswerTooLarge) as error:
-            raise Transient(f"The carrier's answer is missing: {_named(error)}", unknown=True) from error
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return self._client.exchange(method, path, **request)
+        except NeverSent as error:
+            raise Transient(f"The carrier cannot be reached: {error}") from error
+        except AnswerMissing as error:
+            raise Transient(f"The carrier's answer is missing: {error}", unknown=True) from error
 
 
 def _expect(answer: Answer, *statuses: HTTPStatus) -> Answer:
@@ -156,5 +148,5 @@ def configured_carrier() -> HttpCarrier:
         if os.getpid() not in _made:
             _made.clear()
             headers = {"Authorization": f"Bearer {settings.CARRIER_API_KEY}", "User-Agent": "tandem"}
-            _made[os.getpid()] = HttpCarrier(Exchanger(settings.CARRIER_API_BASE, headers=headers))
+            _made[os.getpid()] = HttpCarrier(Client(settings.CARRIER_API_BASE, headers=headers))
         return _made[os.getpid()]
