@@ -11,7 +11,7 @@ from outbox.triggers import GuardStateMachine
 migration = importlib.import_module("orders.migrations.0001_initial").Migration
 
 
-@pytest.mark.requirement("M26")
+@pytest.mark.requirement("M22", "M26")
 def test_the_database_knows_the_same_table_as_the_code():
     guard = next(operation for operation in migration.operations if isinstance(operation, GuardStateMachine))
     for source, target in ORDER.pairs():
