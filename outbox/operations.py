@@ -20,8 +20,12 @@ from outbox.models import AuditEntry, Delivery, DeliveryState, Receipt
 from outbox.publishing import open_unit, require_unit_of_work, unit_of_work
 from outbox.sagas.attention import delivery_revived
 
-DISCARDED = "discarded"
+DISCARDED, SKIPPED = "discarded", "skipped"
 RETRY, DISCARD = "outbox.retry_dead_letter", "outbox.discard_dead_letter"
+SKIP = "outbox.skip_delivery"
+_DID = {RETRY: "retried", DISCARD: "discarded", SKIP: "skipped"}
+AT_REST = (DeliveryState.DEAD, DeliveryState.SCHEDULED, DeliveryState.ISOLATED, DeliveryState.PARKED)
+"""States in which a delivery waits, and no worker has it in hand for long."""
 _UNKNOWN = "There is no dead letter {}. It may have been done since; its message tells."
 
 Verb = Callable[[int, str], None]
@@ -76,13 +80,37 @@ def discard_dead_letter(delivery_id: int, reason: str) -> None:
     """
     reason = audit.require_reason(reason)
     row = _lock(delivery_id, DeliveryState.DEAD, DeliveryState.PARKED)
+    _end(row, DISCARDED)
+    _note(DISCARD, row, reason, {"state": DISCARDED})
+
+
+@require_unit_of_work
+def skip_delivery(delivery_id: int, reason: str) -> None:
+    """Pass over the head of an ordering key, whatever it waits for, so that what it holds back goes on in order.
+
+    Its receipt says `skipped`. Raises IllegalOperation for a blank reason, for a delivery without an ordering key, for
+    one that is held itself, and while a worker has it in hand.
+    """
+    reason = audit.require_reason(reason)
+    found = Delivery.objects.filter(id=delivery_id).first()
+    if found is not None and found.ordering_key is None:
+        raise IllegalOperation(f"Delivery {delivery_id} has no ordering key: it holds nothing back.")
+    if found is not None and found.state not in AT_REST:
+        state = found.get_state_display().lower()
+        raise IllegalOperation(f"Delivery {delivery_id} is {state}: only what waits at the head can be skipped.")
+    row = _lock(delivery_id, *AT_REST)
+    _end(row, SKIPPED)
+    _note(SKIP, row, reason, {"state": SKIPPED})
+
+
+def _end(row: Delivery, outcome: str) -> None:
+    """Remove a delivery for good, with a receipt that says why, and let go what it held back."""
     Receipt.objects.create(
-        message_id=row.message_id, consumer=row.consumer, attempts=row.attempts, duration_ms=0, outcome=DISCARDED
+        message_id=row.message_id, consumer=row.consumer, attempts=row.attempts, duration_ms=0, outcome=outcome
     )
     Delivery.objects.filter(id=row.id).delete()
     if row.ordering_key is not None:
         open_unit().ended.add((row.consumer, row.ordering_key))
-    _note(DISCARD, row, reason, {"state": DISCARDED})
 
 
 def each(verb: Verb, delivery_ids: Iterable[int], reason: str) -> list[ItemResult]:
@@ -135,7 +163,7 @@ def what_became_of(delivery_id: int) -> str:
     state = row.get_state_display().lower() if row else "done"
     if entry is None:
         return f"Delivery {delivery_id} is no dead letter: it is {state}." if row else _UNKNOWN.format(delivery_id)
-    verb, now = ("retried", f"; it is {state} now") if entry.action == RETRY else ("discarded", "")
+    verb, now = _DID[entry.action], f"; it is {state} now" if entry.action == RETRY else ""
     return (
         f"Delivery {delivery_id} is no dead letter any more: {entry.actor} {verb} it at {entry.at:%H:%M:%S} UTC "
         f"({entry.reason}){now}."

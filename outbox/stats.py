@@ -96,19 +96,22 @@ class QueueDepth:
     parked: int
     oldest_seconds: float
     """Age of the oldest delivery that could run now."""
+    held: int
+    """Behind another of their ordering key."""
 
 
 def queue_depth() -> list[QueueDepth]:
     """Return the unfinished work per consumer; reads the live queue, which holds nothing finished."""
     return [
-        QueueDepth(row[0], row[1], row[2], row[3], row[4], row[5], float(row[6]))
+        QueueDepth(row[0], row[1], row[2], row[3], row[4], row[5], float(row[6]), row[7])
         for row in _rows("""
             SELECT consumer,
                    count(*) FILTER (WHERE state IN ('ready', 'isolated')), count(*) FILTER (WHERE state = 'scheduled'),
                    count(*) FILTER (WHERE state = 'leased'), count(*) FILTER (WHERE state = 'dead'),
                    count(*) FILTER (WHERE state = 'parked'),
                    coalesce(extract(epoch FROM now() - min(enqueued_at)
-                            FILTER (WHERE state IN ('ready', 'isolated'))), 0)
+                            FILTER (WHERE state IN ('ready', 'isolated'))), 0),
+                   count(*) FILTER (WHERE state = 'held')
             FROM outbox_delivery GROUP BY consumer ORDER BY consumer
         """)
     ]

@@ -14,6 +14,7 @@ from outbox.admin.base import TONES, address, parse_id
 from outbox.contracts import contract_named
 from outbox.errors import ContractError, SagaError
 from outbox.models import Attempt, Breaker, BreakerState, Delivery, DeliveryState, Message, Receipt, Saga
+from outbox.queue_views import lines
 from outbox.sagas.engine import definition_of
 
 CONVERSATION = 200
@@ -166,6 +167,17 @@ def step_label(saga: Saga, name: str) -> str:
     except SagaError:
         return name
     return next((step.label for step in steps if step.name == name), name)
+
+
+def held_back(row: Delivery) -> list[str]:
+    """Say how many messages a dead letter holds back, and what lets them go."""
+    line = lines([row]).get((row.consumer, row.ordering_key or ""))
+    if line is None or not line.held:
+        return []
+    return [
+        f"It holds back {line.held} of {row.ordering_key}, which {row.consumer} handles in order: they go on when it "
+        "is done after a retry, or when it is discarded."
+    ]
 
 
 def obstacles(consumer: str) -> list[str]:

@@ -182,7 +182,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             "inline_admin_formsets": [],
             "message": message,
             "tries": case.tries(row.message_id, row.consumer),
-            "obstacles": case.obstacles(row.consumer),
+            "obstacles": [*case.held_back(row), *case.obstacles(row.consumer)],
             "verbs": [
                 (verb, request.user.has_perm(verb.permission), reverse(verb.url_name, args=[row.id]))
                 for verb in (RETRY, DISCARD)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
@@ -15,7 +15,7 @@ from outbox.admin.base import ConsumerFilter, ReadOnlyAdmin, ago, linked, parse_
 from outbox.admin.subjects import subject_of
 from outbox.archive import what_became_of
 from outbox.contracts import Kind, all_contracts
-from outbox.models import Attempt, Delivery, FormerReceipt, Message
+from outbox.models import Attempt, Delivery, DeliveryState, FormerReceipt, Message
 
 
 class NameFilter(SimpleListFilter):
@@ -132,13 +132,32 @@ class MessageAdmin(ReadOnlyAdmin):
 class DeliveryAdmin(ReadOnlyAdmin):
     """The live queue: what is not finished."""
 
-    list_display = ("id", "consumer", "standing", "attempts", "message", "waits", "since")
+    list_display = ("id", "consumer", "standing", "attempts", "message", "waits", "order", "since")
     list_filter = ("state", ConsumerFilter)
     sortable_by = ()
     ordering = ("id",)
     id_fields = ("message_id",)
     search_help_text = "Message id"
-    readonly_fields = ("message", "standing")
+    readonly_fields = ("message", "standing", "order")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the queue, with the head of each one's ordering key."""
+        same_key = Delivery.objects.filter(consumer=OuterRef("consumer"), ordering_key=OuterRef("ordering_key"))
+        head = same_key.order_by("place")
+        annotations = {"head": Subquery(head.values("id")[:1]), "head_state": Subquery(head.values("state")[:1])}
+        rows: QuerySet[Delivery] = super().get_queryset(request)
+        return rows.annotate(**annotations)
+
+    @admin.display(description="In order")
+    def order(self, row: Any) -> SafeString | str:
+        """What it is blocked behind, when another of its ordering key comes first."""
+        if row.ordering_key is None:
+            return ""
+        if row.state != DeliveryState.HELD or row.head is None:
+            return f"first of {row.ordering_key}"
+        page = "deadletter" if row.head_state == DeliveryState.DEAD else "delivery"
+        words = f"blocked behind {row.head} ({DeliveryState(row.head_state).label.lower()})"
+        return linked(page, row.head, words)
 
     @admin.display(description="State")
     def standing(self, row: Delivery) -> SafeString:

@@ -1,4 +1,4 @@
-"""Deciding about dead letters: `retry`, `discard`."""
+"""Deciding about dead letters, and about what holds others back: `retry`, `discard`, `skip`."""
 
 from django.core.management.base import CommandError
 
@@ -14,10 +14,20 @@ def declare(verbs: Verbs) -> None:
         change.add_argument("--consumer", help="all dead letters of one consumer")
         change.add_argument("--fingerprint", help="all dead letters of one cause")
 
+    skip = verbs.add_change("skip", "pass over heads of ordering keys, so that what they hold back goes on", _decide)
+    skip.add_argument("ids", nargs="+", type=int, metavar="ID", help="as `outbox list` shows what others are behind")
+
+
+VERBS = {
+    "retry": operations.retry_dead_letter,
+    "discard": operations.discard_dead_letter,
+    "skip": operations.skip_delivery,
+}
+
 
 def _decide(options: Options, terminal: Terminal) -> None:
-    verb = operations.retry_dead_letter if options["verb"] == "retry" else operations.discard_dead_letter
-    ids = _chosen(options)
+    verb = VERBS[options["verb"]]
+    ids = options["ids"] if options["verb"] == "skip" else _chosen(options)
     if options["dry_run"]:
         terminal.show({"would": options["verb"], "ids": ids}, [f"Would {options['verb']} {len(ids)}: {ids}"])
         return

@@ -31,8 +31,8 @@ def _stats(_options: Options, terminal: Terminal) -> None:
         "sagas": stats.sagas_by_status(),
     }
     lines = [f"oldest due: {found['oldest_due_seconds']} s", f"paused: {', '.join(control.paused()) or 'nobody'}"]
-    depth = [(q.consumer, q.ready, q.scheduled, q.leased, q.parked, q.dead) for q in stats.queue_depth()]
-    lines += table(("consumer", "ready", "scheduled", "in a call", "parked", "dead"), depth)
+    depth = [(q.consumer, q.ready, q.scheduled, q.held, q.leased, q.parked, q.dead) for q in stats.queue_depth()]
+    lines += table(("consumer", "ready", "scheduled", "held", "in a call", "parked", "dead"), depth)
     breakers = [
         (b.destination, b.state, b.waiting, b.in_flight, b.concurrency or "", b.per_second or "", b.throttle_reason)
         for b in stats.breakers()
@@ -44,9 +44,17 @@ def _stats(_options: Options, terminal: Terminal) -> None:
 
 def _list(options: Options, terminal: Terminal) -> None:
     found = queue_views.deliveries(options["state"], options["consumer"], options["limit"])
-    rows = [(d.id, d.consumer, d.state, d.attempts, d.message_id, d.error[:70]) for d in found]
-    head = ("id", "consumer", "state", "attempts", "message", "error")
+    rows = [(d.id, d.consumer, d.state, d.attempts, d.message_id, _why(d)) for d in found]
+    head = ("id", "consumer", "state", "attempts", "message", "why")
     terminal.show(found, table(head, rows) if rows else ["Nothing there."])
+
+
+def _why(delivery: queue_views.DeliveryView) -> str:
+    """Say what keeps a delivery, and how many it keeps."""
+    if delivery.blocked_behind is not None:
+        return f"blocked behind {delivery.blocked_behind} ({delivery.head_state})"
+    holds = f"holds back {delivery.holds_back}; " if delivery.holds_back else ""
+    return f"{holds}{delivery.error[:70]}"
 
 
 def _show(options: Options, terminal: Terminal) -> None:

@@ -147,9 +147,9 @@ class CallingToo(Calling):
     """Another consumer that calls the same destination."""
 
 
-@external_consumer(Shout, name="lab.shout", destination="lab", retry=QUICK)
+@external_consumer(Shout, name="lab.shout", destination="lab_shout", retry=QUICK)
 class Shouting(Calling):
-    """Calls the same destination, but never twice for one message."""
+    """Calls as the others do, but never twice for one message."""
 
 
 def fail(plan: Plan) -> None:

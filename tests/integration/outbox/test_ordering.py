@@ -3,15 +3,17 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
-from outbox import housekeeping, operations
-from outbox.engine import queue, reaper
+from outbox import housekeeping, operations, queue_views
+from outbox.engine import queue, reaper, transactional
 from outbox.engine.queue import claim
-from outbox.models import Delivery, OrderingKey, Worker
+from outbox.models import AuditEntry, Delivery, OrderingKey, Receipt, Worker
 from outbox.publishing import UnitOfWork, send, unit_of_work
 from tests.integration.outbox.asking import ask, single, sql, states, tell
 from tests.lab import ordered
@@ -64,7 +66,8 @@ def test_the_messages_of_a_key_are_handled_in_order_of_publication(drain, invari
     assert not OrderingKey.objects.exists(), "the key goes with its last delivery"
 
 
-def test_a_batch_takes_what_follows_its_heads_along(drain, statements):
+def test_a_batch_takes_what_follows_its_heads_along(drain, statements, monkeypatch):
+    monkeypatch.setattr(transactional, "BATCH_SECONDS", 60.0)
     ask(*(turn(number) for number in range(10)))
     statements.clear()
     drain()
@@ -271,3 +274,57 @@ def test_a_handler_that_continues_its_own_key_is_followed_by_what_was_published_
     ask(turn(1, behaviour="again"), turn(2))
     drain()
     assert turns() == [1, 2, 11]
+
+
+def skip(delivery_id: int) -> str:
+    (result,) = operations.each(operations.skip_delivery, [delivery_id], "the customer has left")
+    return result.detail
+
+
+def test_an_operator_can_skip_a_head_whatever_it_waits_for(drain, invariants_hold):
+    ask(turn(1), turn(2), turn(3))
+    sql("UPDATE outbox_delivery SET state = 'scheduled', due_at = now() + interval '1 h' WHERE state = 'ready'")
+    assert skip(*heads(A)) == ""
+    assert states() == ["ready", "held"]
+    drain()
+    assert turns() == [2, 3]
+    assert Receipt.objects.filter(outcome="skipped").count() == 1
+    assert AuditEntry.objects.get().action == "outbox.skip_delivery"
+
+
+def test_what_is_held_or_has_no_key_or_is_in_hand_cannot_be_skipped(transactional_db, invariants_hold):
+    ask(turn(1), turn(2), single())
+    first, second, alone = Delivery.objects.order_by("ordering_key", "place").values_list("id", flat=True)
+    assert skip(first) == f"Delivery {first} is ready: only what waits at the head can be skipped."
+    assert skip(second) == f"Delivery {second} is held: only what waits at the head can be skipped."
+    assert skip(alone) == f"Delivery {alone} has no ordering key: it holds nothing back."
+    assert states() == ["ready", "ready", "held"]
+
+
+@pytest.mark.requirement("M27")
+def test_operators_see_what_a_delivery_is_blocked_behind_and_how_many_a_dead_one_holds_back(drain, admin_client):
+    dead = give_up_the_first(drain)
+    view = {delivery.id: delivery for delivery in queue_views.deliveries(None, None, 10)}
+    assert view[dead].holds_back == 2
+    held = [delivery for delivery in view.values() if delivery.id != dead]
+    assert [(one.blocked_behind, one.head_state, one.holds_back) for one in held] == [(dead, "dead", 0)] * 2
+    queue = admin_client.get("/admin/outbox/delivery/").content.decode()
+    assert queue.count(f"blocked behind {dead} (dead letter)") == 2
+    letter = admin_client.get(f"/admin/outbox/deadletter/{dead}/change/").content.decode()
+    assert f"It holds back 2 of {A}, which lab.turn handles in order" in letter
+
+
+@pytest.mark.requirement("M27")
+def test_the_command_line_shows_the_order_and_skips(drain):
+    dead = give_up_the_first(drain)
+
+    def outbox(*arguments: object) -> str:
+        out = StringIO()
+        call_command("outbox", *map(str, arguments), stdout=out)
+        return out.getvalue()
+
+    assert outbox("list", "--state", "held").count(f"blocked behind {dead} (dead)") == 2
+    assert "holds back 2; " in outbox("list", "--state", "dead")
+    assert "Would skip 1" in outbox("skip", dead, "--reason", "gone", "--dry-run")
+    assert "skip: 1 done, 0 not." in outbox("skip", dead, "--reason", "gone")
+    assert states() == ["ready", "held"]
