@@ -9,7 +9,7 @@ It is a walk over the range in portions, each a transaction of its own, that mak
   about has a younger receipt, and is not touched by going on with it.
 
 So a replay can be interrupted anywhere and gone on with: its place is in the data. Commands are never replayed: what
-they ask for was done, or refused.
+they ask for was done, or refused. Nor are events that expire, as their contracts promise that they do not come late.
 """
 
 import time
@@ -135,7 +135,10 @@ def choose(
         raise IllegalOperation(f"No consumer is called {consumer!r}.")
     if name is not None and contract_named(name).kind is Kind.COMMAND:
         raise IllegalOperation(f"{name} is a command: it was done, or refused. To have it done anew, send it anew.")
-    names = [one.name for one in entry.contracts if one.kind is Kind.EVENT and name in (None, one.name)]
+    events = [one for one in entry.contracts if one.kind is Kind.EVENT and name in (None, one.name)]
+    names = [one.name for one in events if one.expires_after is None]
+    if events and not names:
+        raise IllegalOperation(f"{events[0].name} expires: it promises not to come late, so it is not replayed.")
     if not names:
         raise IllegalOperation(f"{consumer} does not listen to {name or 'any event'}.")
     if since >= until:

@@ -5,13 +5,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from outbox.cli import contracts, dead_letters, flow, queue, replay, retention, verify
+from outbox.cli import contracts, dead_letters, flow, following, queue, replay, retention, verify
 from outbox.cli.terminal import Terminal, Verbs
 from outbox.context import scope
 from outbox.errors import OutboxError
 
 MODULES = (
     queue,
+    following,
     dead_letters,
     flow,
     replay,
@@ -25,7 +26,7 @@ MODULES = (
 class Command(BaseCommand):
     """One subcommand per verb; each prints a table, or one JSON document with --json."""
 
-    help = "Look at the queue, decide about dead letters, pause consumers, replay and prune history, check contracts."
+    help = "Look at the queue, decide about dead letters, pause consumers, follow, replay and prune, check contracts."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the subcommands; each names the function that does it."""

@@ -1,5 +1,6 @@
 """Events of the past are handed to one consumer, once more only when told so, and nothing is made twice."""
 
+import dataclasses
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from outbox.cli import replay as command
 from outbox.consumers import consumer
 from outbox.engine import shift
 from outbox.engine.identity import listen_parameters
+from outbox.errors import IllegalOperation
 from outbox.models import AuditEntry, Delivery, FormerReceipt, Message, Receipt
 from outbox.publishing import unit_of_work
 from tests.integration.outbox.asking import ask, single, sql, tell
@@ -221,6 +223,14 @@ def test_what_cannot_be_replayed_is_refused_in_words(transactional_db, arguments
     with pytest.raises(CommandError, match=problem):
         outbox("replay", *arguments, "--reason", "x")
     assert not AuditEntry.objects.exists()
+
+
+def test_an_event_that_promises_not_to_come_late_is_not_replayed(newcomer, monkeypatch):
+    entry = consumers.find(newcomer)
+    expiring = dataclasses.replace(entry.contracts[0], expires_after=timedelta(seconds=5))
+    monkeypatch.setitem(consumers._consumers, newcomer, dataclasses.replace(entry, contracts=(expiring,)))
+    with pytest.raises(IllegalOperation, match=r"lab\.noted expires"):
+        replay.choose(newcomer, LONG_AGO, soon())
 
 
 # --- seeing before doing, doing slowly -------------------------------------------------------------------------------
