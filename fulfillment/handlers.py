@@ -19,6 +19,7 @@ from fulfillment.services import backorders, cancelling, reservations, shipping,
 from fulfillment.services.cancelling import VoidPlan
 from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.destinations import Destination
+from outbox.fairness import by_actor
 from outbox.outcomes import Failure, Permanent
 
 CARRIER = Destination("carrier", concurrency=20)
@@ -72,7 +73,7 @@ class BookingPlan:
     """The carrier may have a label for the parcel already."""
 
 
-@external_consumer(BookLabel, name="fulfillment.book_label", destination=CARRIER)
+@external_consumer(BookLabel, name="fulfillment.book_label", destination=CARRIER, fair_by=by_actor)
 class BookParcel:
     """Get a parcel's label, once whatever happens on the way."""
 
@@ -121,7 +122,7 @@ class VoidResult:
     """The label as it was found, where its id was not known."""
 
 
-@external_consumer(VoidLabel, name="fulfillment.void_label", destination=CARRIER)
+@external_consumer(VoidLabel, name="fulfillment.void_label", destination=CARRIER, fair_by=by_actor)
 class VoidParcel:
     """Make sure that the carrier does not take a parcel."""
 

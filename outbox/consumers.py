@@ -86,6 +86,7 @@ class ExternalConsumer:
     """Calls of this consumer in flight at once, over all workers; None for no limit but the destination's."""
     retry: RetryPolicy | None
     order_by: OrderBy | None = None
+    fair_by: OrderBy | None = None
     external: ClassVar[bool] = True
 
     @property
@@ -103,6 +104,7 @@ AnyConsumer = Consumer | ExternalConsumer
 _consumers: dict[str, AnyConsumer] = {}
 _subscribers: dict[str, tuple[str, ...]] = {}
 _ordered: dict[str, OrderBy] = {}
+_fair: dict[str, OrderBy] = {}
 _destinations: dict[str, Destination] = {}
 
 
@@ -117,6 +119,8 @@ def _register(entry: AnyConsumer) -> None:
     _consumers[entry.name] = entry
     if entry.order_by is not None:
         _ordered[entry.name] = entry.order_by
+    if isinstance(entry, ExternalConsumer) and entry.fair_by is not None:
+        _fair[entry.name] = entry.fair_by
 
 
 def consumer(
@@ -149,17 +153,20 @@ def external_consumer(
     concurrency: int | None = None,
     retry: RetryPolicy | None = None,
     order_by: OrderBy | None = None,
+    fair_by: OrderBy | None = None,
 ) -> Callable[[X], X]:
     """Register the decorated class (an ExternalHandler) as a consumer that calls `destination`.
 
-    A name stands for a destination with the usual limits. `order_by` is as for consumer(). Raises ConsumerConflict,
-    also when a destination of that name is declared with other limits.
+    A name stands for a destination with the usual limits. `order_by` is as for consumer(). With `fair_by` (by_actor, or
+    a function of the payload) calls for different keys take turns, so that one customer's thousands do not keep
+    another's single one waiting. Raises ConsumerConflict, also when a destination of that name is declared with other
+    limits.
     """
     called = _declared(destination if isinstance(destination, Destination) else Destination(destination))
 
     def register(handler: X) -> X:
         contracts = tuple(contract_of(m) for m in messages)
-        _register(ExternalConsumer(name, contracts, handler(), called, concurrency, retry, order_by))
+        _register(ExternalConsumer(name, contracts, handler(), called, concurrency, retry, order_by, fair_by))
         return handler
 
     return register
@@ -187,6 +194,12 @@ def ordering_key(name: str, message: Message) -> str | None:
     order_by = _ordered.get(name)
     key = order_by(message) if order_by else None
     return None if key is None else str(key)
+
+
+def fair_key(name: str, message: Message) -> str | None:
+    """Return for whom `message` is done with the consumer called `name`; None when that one is not fair by keys."""
+    fair_by = _fair.get(name)
+    return None if fair_by is None else str(fair_by(message) or "")
 
 
 def find(name: str) -> AnyConsumer | None:

@@ -19,12 +19,21 @@ from outbox.consumers import ExternalConsumer
 LOOK_AGAIN_SECONDS = 0.05
 """When others hold every place: no bell rings when one of theirs is free."""
 
-_ASK = """
-WITH queue AS (
-    SELECT count(*)::int AS calls, (count(*) FILTER (WHERE attempts > 0))::int AS retries FROM (
+_HEAD = """
         SELECT attempts FROM outbox_delivery WHERE consumer = %(consumer)s::text AND state = 'ready'
         ORDER BY priority, id LIMIT %(want)s::int
-    ) head
+"""
+_FAIR_HEAD = """
+        (SELECT attempts FROM outbox_delivery WHERE consumer = %(consumer)s::text AND state = 'ready'
+         AND turn IS NOT NULL ORDER BY priority, turn, id LIMIT %(want)s::int)
+        UNION ALL
+        (SELECT attempts FROM outbox_delivery WHERE consumer = %(consumer)s::text AND state = 'ready'
+         AND turn IS NULL ORDER BY priority, id LIMIT %(want)s::int)
+        LIMIT %(want)s::int
+"""
+_ASK = """
+WITH queue AS (
+    SELECT count(*)::int AS calls, (count(*) FILTER (WHERE attempts > 0))::int AS retries FROM (HEAD) head
 ), wanted AS (
     SELECT greatest(calls, %(alone)s::int) AS calls, retries FROM queue
 ), gate AS MATERIALIZED (
@@ -87,6 +96,8 @@ WITH queue AS (
 )
 SELECT written.*, set_config('synchronous_commit', 'off', true) FROM written
 """
+_ASK_PLAINLY, _ASK_FAIRLY = _ASK.replace("HEAD", _HEAD, 1), _ASK.replace("HEAD", _FAIR_HEAD, 1)
+"""The head of the queue is looked at in the order in which it will be claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,6 @@ def ask(
         "again": LOOK_AGAIN_SECONDS,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_ASK, parameters)
+        cursor.execute(_ASK_FAIRLY if consumer.fair_by else _ASK_PLAINLY, parameters)
         row = cursor.fetchone()
     return Grant(row[0], row[1], row[2], row[3], row[4]) if row else NOTHING

@@ -25,16 +25,33 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) ORDER BY 1, 2
 ON CONFLICT (consumer, key) DO UPDATE SET last = outbox_ordering_key.last + excluded.last
 RETURNING consumer, key, last
 """
-_INSERT = """
-INSERT INTO outbox_delivery (message_id, consumer, priority, deliver_by, ordering_key, place, due_at, state)
+INSERT = """
+INSERT INTO outbox_delivery (
+    message_id, consumer, priority, deliver_by, ordering_key, place, due_at, state, fair_key, turn
+)
 SELECT message_id, consumer, priority,
        least(deadline, now() + make_interval(secs => allowed)), ordering_key, place,
        now() + make_interval(secs => delay),
-       CASE WHEN place > 1 THEN 'held' WHEN delay IS NULL THEN 'ready' ELSE 'scheduled' END
+       CASE WHEN place > 1 THEN 'held' WHEN delay IS NULL THEN 'ready' ELSE 'scheduled' END,
+       fair_key, CASE WHEN fair_key IS NOT NULL THEN greatest(front.turn, own.turn + 1, 0)
+                     + row_number() OVER (PARTITION BY consumer, fair_key ORDER BY nth) - 1 END
 FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::float[], %s::timestamptz[], %s::float[], %s::text[],
-            %s::bigint[])
-     AS queue (message_id, consumer, priority, delay, deadline, allowed, ordering_key, place)
-ORDER BY place
+            %s::text[], %s::bigint[])
+     WITH ORDINALITY
+     AS queue (message_id, consumer, priority, delay, deadline, allowed, ordering_key, fair_key, place, nth)
+LEFT JOIN LATERAL (
+    SELECT turn FROM outbox_delivery d
+    WHERE d.consumer = queue.consumer AND d.priority = queue.priority AND d.state = 'ready' AND d.turn IS NOT NULL
+    ORDER BY turn LIMIT 1
+) front ON fair_key IS NOT NULL
+LEFT JOIN LATERAL (
+    SELECT turn FROM outbox_delivery d WHERE d.consumer = queue.consumer AND d.fair_key = queue.fair_key
+    ORDER BY turn DESC LIMIT 1
+) own ON true
+ORDER BY place, nth
+"""
+"""The turn of a delivery with a fair key is the one after its key's last, and no earlier than what is served now: see
+engine/fairness.py. Neither is looked for without such a key.
 """
 _RELEASE = """
 WITH taken AS (
@@ -66,7 +83,7 @@ WHERE coalesce((
 
 
 class ParticularDelivery(NamedTuple):
-    """A delivery with an ordering key or a deadline, as its columns."""
+    """A delivery with an ordering key, a fair key or a deadline, as its columns."""
 
     message_id: UUID
     consumer: str
@@ -77,6 +94,7 @@ class ParticularDelivery(NamedTuple):
     allowed: float | None
     """The deadline as seconds from now."""
     ordering_key: str | None
+    fair_key: str | None = None
 
 
 class Released(NamedTuple):
@@ -97,6 +115,11 @@ def write(deliveries: Collection[ParticularDelivery], ended: Collection[Key]) ->
     if deliveries:
         _insert(deliveries, {key: last[key] - count for key, count in wanted.items()})
     return _release(ended) if ended else []
+
+
+def without_places(deliveries: Collection[ParticularDelivery]) -> list[list[Any]]:
+    """Return what INSERT needs for deliveries of which none has an ordering key."""
+    return [*([*column] for column in zip(*deliveries, strict=True)), [None] * len(deliveries)]
 
 
 def take(keys: Collection[Key], wanted: "Counter[Key] | None" = None) -> dict[Key, int]:
@@ -134,7 +157,7 @@ def _insert(deliveries: Collection[ParticularDelivery], given: dict[Key, int]) -
             places.append(given[one.consumer, one.ordering_key])
     columns = [list(column) for column in zip(*deliveries, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [*columns, places])
+        cursor.execute(INSERT, [*columns, places])
 
 
 def _release(keys: Collection[Key]) -> list[Released]:

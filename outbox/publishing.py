@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 
 from outbox import doorbell, ordering
 from outbox.conf import conf
-from outbox.consumers import ordering_key, subscribers
+from outbox.consumers import fair_key, ordering_key, subscribers
 from outbox.context import current
 from outbox.contracts import Command, Contract, Event, Message, aggregate_id, contract_of, encode
 from outbox.errors import ContractConflict, InvalidPayload, NoUnitOfWork, TransactionOpen
@@ -64,7 +64,7 @@ class UnitOfWork:
     messages: list[MessageRow] = field(default_factory=list)
     deliveries: list[DeliveryRow] = field(default_factory=list)
     particular: list[ordering.ParticularDelivery] = field(default_factory=list)
-    """Deliveries with an ordering key or a deadline."""
+    """Deliveries with an ordering key, a fair key or a deadline."""
     ended: set[ordering.Key] = field(default_factory=set)
     """Ordering keys of which something has ended, so that the next may begin."""
     rings: set[tuple[str, str]] = field(default_factory=set)
@@ -107,12 +107,12 @@ class UnitOfWork:
         seconds = delay.total_seconds() if delay else None
         deadline, allowed = _deadline(deliver_by, declared, delay)
         for name in subscribers(declared.name):
-            key = ordering_key(name, message)
-            if key is None and deadline is None and allowed is None:
+            key, fair = ordering_key(name, message), fair_key(name, message)
+            if key is None and fair is None and deadline is None and allowed is None:
                 self.deliveries.append(DeliveryRow(message_id, name, priority, seconds))
             else:
                 self.particular.append(
-                    ordering.ParticularDelivery(message_id, name, priority, seconds, deadline, allowed, key)
+                    ordering.ParticularDelivery(message_id, name, priority, seconds, deadline, allowed, key, fair)
                 )
             if seconds is None:
                 self.rings.add((doorbell.WORK, name))
@@ -138,7 +138,11 @@ class UnitOfWork:
         columns = [list(column) for column in zip(*self.messages, strict=True)]
         queue = [list(column) for column in zip(*self.deliveries, strict=True)] or [[], [], [], []]
         with connection.cursor() as cursor:
-            cursor.execute(_INSERT, [*columns, *queue])
+            if self.particular and not any(one.ordering_key for one in self.particular):
+                cursor.execute(_INSERT_ALL, [*columns, *queue, *ordering.without_places(self.particular)])
+                self.particular.clear()
+            else:
+                cursor.execute(_INSERT, [*columns, *queue])
         self.messages.clear()
         self.deliveries.clear()
 
@@ -149,19 +153,23 @@ class UnitOfWork:
         doorbell.ring(self.rings)
 
 
-_INSERT = """
+_MESSAGES = """
 WITH message AS (
     INSERT INTO outbox_message (id, name, version, kind, aggregate, aggregate_id, payload, headers,
                                 correlation_id, causation_id, actor)
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::uuid[], %s::jsonb[],
                          %s::jsonb[], %s::uuid[], %s::uuid[], %s::text[])
 )
-INSERT INTO outbox_delivery (message_id, consumer, priority, state, due_at)
+"""
+_DELIVERIES = """INSERT INTO outbox_delivery (message_id, consumer, priority, state, due_at)
 SELECT message_id, consumer, priority,
        CASE WHEN delay IS NULL THEN 'ready' ELSE 'scheduled' END,
        now() + make_interval(secs => delay)
 FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::float[]) AS queue (message_id, consumer, priority, delay)
 """
+_INSERT = _MESSAGES + _DELIVERIES
+_INSERT_ALL = f"{_MESSAGES}, plain AS ({_DELIVERIES}) {ordering.INSERT}"
+"""With deliveries that have a fair key or a deadline, and no order."""
 
 
 def _deadline(

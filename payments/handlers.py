@@ -5,6 +5,7 @@ from uuid import UUID
 
 from outbox.consumers import Incoming, external_consumer
 from outbox.destinations import Destination
+from outbox.fairness import by_actor
 from outbox.outcomes import Failure, Permanent
 from payments import services
 from payments.commands import (
@@ -26,7 +27,7 @@ REFUNDS = Destination("payments.refunds", concurrency=20)
 """A destination of its own: when only refunds fail, their breaker opens and payments go on."""
 
 
-@external_consumer(AuthorisePayment, name="payments.create_intent", destination=PROVIDER)
+@external_consumer(AuthorisePayment, name="payments.create_intent", destination=PROVIDER, fair_by=by_actor)
 class CreateIntent:
     """Registers the intent. Its failures leave nothing behind that moves money, so there is nothing to note."""
 
@@ -54,7 +55,7 @@ class CreateIntent:
         services.record_intent(payment_id=command.payment_id, answer=result)
 
 
-@external_consumer(ConfirmAuthorisation, name="payments.confirm_authorisation", destination=PROVIDER)
+@external_consumer(ConfirmAuthorisation, name="payments.confirm_authorisation", destination=PROVIDER, fair_by=by_actor)
 class Confirm:
     """Holds the amount. An authorisation whose attempts are used up stays unknown and publishes nothing: the saga's
     deadline voids it, which looks first; a retry of the dead letter looks first, too."""
@@ -83,7 +84,7 @@ class Confirm:
         services.lose_track(operation_id=plan.operation_id, error=str(failure.error))
 
 
-@external_consumer(CapturePayment, name="payments.capture_payment", destination=PROVIDER)
+@external_consumer(CapturePayment, name="payments.capture_payment", destination=PROVIDER, fair_by=by_actor)
 class Capture:
     """Takes what is held."""
 
@@ -111,7 +112,7 @@ class Capture:
         services.lose_track(operation_id=plan.operation_id, error=str(failure.error))
 
 
-@external_consumer(VoidPayment, name="payments.void_payment", destination=PROVIDER)
+@external_consumer(VoidPayment, name="payments.void_payment", destination=PROVIDER, fair_by=by_actor)
 class Void:
     """Releases what is held, or finds that it was taken."""
 
@@ -142,7 +143,7 @@ class Void:
         services.lose_track(operation_id=plan.operation_id, error=str(failure.error))
 
 
-@external_consumer(RefundPayment, name="payments.refund_payment", destination=REFUNDS)
+@external_consumer(RefundPayment, name="payments.refund_payment", destination=REFUNDS, fair_by=by_actor)
 class Refund:
     """Gives money back."""
 
@@ -178,7 +179,7 @@ class Refund:
         services.lose_track(operation_id=plan.refund_id, error=str(failure.error))
 
 
-@external_consumer(SynchronisePayment, name="payments.synchronise", destination=PROVIDER)
+@external_consumer(SynchronisePayment, name="payments.synchronise", destination=PROVIDER, fair_by=by_actor)
 class Synchronise:
     """Fetches the provider's view."""
 

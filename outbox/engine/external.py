@@ -164,7 +164,8 @@ class Caller:
         """Return what is to be called now, and how many repetitions were put off."""
         put_off: list[Claimed] = []
         if only is None:
-            claimed, put_off = self._within(grant, queue.claim(consumer.name, grant.calls + grant.over))
+            claim = queue.claim_fairly if consumer.fair_by else queue.claim
+            claimed, put_off = self._within(grant, claim(consumer.name, grant.calls + grant.over))
         else:
             one = queue.claim_one(only[0])
             claimed = [one] if one else []

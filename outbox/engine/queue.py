@@ -28,6 +28,20 @@ SELECT {_COLUMNS} FROM (
     ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
 ) d JOIN outbox_message m ON m.id = d.message_id ORDER BY d.priority, d.id
 """  # noqa: S608 - only the column list is repeated
+_CLAIM_FAIRLY = f"""
+WITH in_turn AS (
+    SELECT id FROM outbox_delivery
+    WHERE consumer = %s AND state = 'ready' AND turn IS NOT NULL AND (deliver_by IS NULL OR deliver_by > now())
+    ORDER BY priority, turn, id LIMIT %s FOR UPDATE SKIP LOCKED
+), others AS (
+    SELECT id FROM outbox_delivery
+    WHERE consumer = %s AND state = 'ready' AND turn IS NULL AND (deliver_by IS NULL OR deliver_by > now())
+    ORDER BY priority, id LIMIT greatest(0, %s - (SELECT count(*) FROM in_turn)) FOR UPDATE SKIP LOCKED
+)
+SELECT {_COLUMNS} FROM (SELECT id FROM in_turn UNION ALL SELECT id FROM others) taken
+JOIN outbox_delivery d USING (id) JOIN outbox_message m ON m.id = d.message_id
+ORDER BY d.priority, d.turn NULLS LAST, d.id
+"""  # noqa: S608 - only the column list is repeated
 _CLAIM_ONE = f"""
 SELECT {_COLUMNS} FROM (
     SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at FROM outbox_delivery
@@ -169,6 +183,14 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
 def claim(consumer: str, limit: int) -> list[Claimed]:
     """Lock up to `limit` ready deliveries of `consumer` that nobody else holds, oldest first."""
     return [_claimed(row) for row in _rows(_CLAIM, (consumer, limit))]
+
+
+def claim_fairly(consumer: str, limit: int) -> list[Claimed]:
+    """Lock up to `limit` ready deliveries as claim does, by the turns of their fair keys.
+
+    Those without a turn (of a release that knew no fairness, or replayed) go when no others are left.
+    """
+    return [_claimed(row) for row in _rows(_CLAIM_FAIRLY, (consumer, limit, consumer, limit))]
 
 
 def claim_successors(heads: list[Claimed], limit: int) -> list[Claimed]:

@@ -69,6 +69,10 @@ class Delivery(models.Model):
     """What it is ordered by, with consumers that ask for order; see ordering.py."""
     place = models.BigIntegerField(null=True)
     """Its number within the ordering key, in order of publication."""
+    fair_key = models.TextField(null=True)
+    """For whom it is done, with consumers that are fair between keys; see outbox/fairness.py."""
+    turn = models.BigIntegerField(null=True)
+    """In which round of its fair key it goes: all keys' first messages, then all second ones."""
     waiting_for = models.TextField(db_default="", default="")
     attempts = models.SmallIntegerField(db_default=0, default=0)
     crashes = models.SmallIntegerField(db_default=0, default=0)
@@ -107,6 +111,16 @@ class Delivery(models.Model):
                 fields=["consumer", "priority", "id"],
                 name="outbox_delivery_ready",
                 condition=models.Q(state="ready"),
+            ),
+            models.Index(
+                fields=["consumer", "priority", "turn", "id"],
+                name="outbox_delivery_fair",
+                condition=models.Q(state="ready", turn__isnull=False),
+            ),
+            models.Index(
+                fields=["consumer", "fair_key", "turn"],
+                name="outbox_delivery_rounds",
+                condition=models.Q(fair_key__isnull=False),
             ),
             models.Index(fields=["due_at"], name="outbox_delivery_scheduled", condition=models.Q(state="scheduled")),
             models.Index(fields=["lease_until"], name="outbox_delivery_leased", condition=models.Q(state="leased")),

@@ -7,9 +7,14 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
+from outbox.consumers import fair_key
+from outbox.context import scope
 from outbox.engine.shift import Shift
 from outbox.models import Delivery, Receipt
-from tests.integration.outbox.asking import ask, single, sql
+from payments.commands import AuthorisePayment
+from tests.integration.outbox.asking import BENCH, ask, single, sql
+from tests.lab import letters
+from tests.lab.letters import Letter
 from tests.lab.models import Effect
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requirement("M17")]
@@ -61,3 +66,59 @@ def test_lower_priorities_go_first(drain):
         Delivery.objects.filter(message_id=message_id).update(priority=-number)
     drain()
     assert list(Effect.objects.order_by("id").values_list("number", flat=True)) == [3, 2, 1, 0]
+
+
+@pytest.fixture
+def post():
+    """What is sent, in order."""
+    letters.sent.clear()
+    return letters.sent
+
+
+def write(customer: str, count: int, first: int = 0) -> list[UUID]:
+    return ask(*(Letter(bench_id=BENCH, customer=customer, number=n) for n in range(first, first + count)))
+
+
+def test_a_customers_single_message_goes_after_one_of_anothers_thousands(drain, post, invariants_hold):
+    write("greedy", 2_000)
+    write("modest", 1)
+    drain(until=lambda: ("modest", 0) in post)
+    assert len(post) <= 8, "a turn of each, and the calls that go out together"
+    assert [number for customer, number in post if customer == "greedy"] == list(range(len(post) - 1))
+    sql("DELETE FROM outbox_delivery")
+
+
+def test_one_who_comes_later_joins_in_where_the_others_are(drain, post, invariants_hold):
+    write("greedy", 60)
+    drain(until=lambda: len(post) >= 20)
+    before = len(post)
+    write("late", 10)
+    drain()
+    order = [customer for customer, _ in post[before:]]
+    assert order.index("late") <= 8
+    assert 10 <= order.index("late") + len(order[: _last(order, "late")]) <= 36, "one of each in turn"
+    assert len(post) == len(set(post)) == 70
+
+
+def _last(order: list[str], customer: str) -> int:
+    return len(order) - order[::-1].index(customer)
+
+
+def test_what_a_release_without_fairness_has_sent_is_done_too(drain, post, invariants_hold):
+    write("greedy", 10)
+    sql("UPDATE outbox_delivery SET turn = NULL, fair_key = NULL WHERE id % 2 = 0")
+    drain()
+    assert len(post) == 10
+
+
+def test_those_who_are_not_fair_by_keys_neither_have_turns_nor_pay_for_them(transactional_db, statements):
+    ask(single(1))
+    assert not [statement for statement in statements if "fair_key" in statement]
+    assert sql("SELECT turn, fair_key FROM outbox_delivery") == [(None, None)]
+
+
+def test_messages_of_payments_take_turns_by_the_customer_in_whose_name_they_are_sent():
+    with scope(actor="customer:cus_1"):
+        assert (
+            fair_key("payments.create_intent", AuthorisePayment(payment_id=BENCH, order_id=BENCH)) == "customer:cus_1"
+        )
