@@ -2,8 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from functools import cache
 
 from django.conf import settings
 from django.db.models import F
@@ -11,6 +10,7 @@ from django.db.models import F
 from newsletter.events import SendWelcome, Subscribed
 from newsletter.models import Subscriber, Tally
 from outbox.consumers import Incoming, consumer, external_consumer
+from outbox.http import AnswerMissing, Client, NeverSent
 from outbox.outcomes import Permanent, Transient
 
 
@@ -20,6 +20,12 @@ def tally(event: Subscribed, message: Incoming) -> None:
     day = message.created_at.date()
     Tally.objects.get_or_create(day=day, defaults={"subscribed": 0})
     Tally.objects.filter(day=day).update(subscribed=F("subscribed") + 1)
+
+
+@cache
+def mail() -> Client:
+    """Made by the process that uses it: its connections do not survive a fork."""
+    return Client(settings.MAIL_URL)
 
 
 @dataclass(frozen=True)
@@ -38,17 +44,16 @@ class Welcome:
 
     def call(self, letter: Letter) -> str:
         """Outside any transaction, on a thread, without the database."""
-        body = json.dumps({"to": letter.email, "template": "welcome"}).encode()
-        request = Request(settings.MAIL_URL, body, {"Idempotency-Key": letter.key})
+        sent = {"to": letter.email, "template": "welcome"}
         try:
-            with urlopen(request, timeout=10) as answer:
-                return str(json.load(answer)["id"])
-        except HTTPError as error:
-            if error.code < 500:
-                raise Permanent(f"The mail provider says {error.code}") from error  # a dead letter, for a person
-            raise Transient(f"The mail provider says {error.code}", unknown=True) from error  # tried again
-        except OSError as error:
-            raise Transient(str(error), unknown=True) from error
+            answer = mail().exchange("POST", "", json=sent, headers={"Idempotency-Key": letter.key})
+        except (NeverSent, AnswerMissing) as error:
+            raise Transient(str(error), unknown=isinstance(error, AnswerMissing)) from error  # tried again
+        if answer.status >= 500:
+            raise Transient(f"The mail provider says {answer.status}", unknown=True)
+        if answer.status >= 400:
+            raise Permanent(f"The mail provider says {answer.status}")  # a dead letter, for a person
+        return str(json.loads(answer.body)["id"])
 
     def record(self, command: SendWelcome, message: Incoming, letter: Letter, result: str) -> None:
         """In a transaction, only while the lease holds, together with the acknowledgement."""
