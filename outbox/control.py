@@ -1,12 +1,13 @@
 """Flow control: operators pause and throttle consumers; their work waits in the queue, and nobody else's does.
 
-Workers read the table at most every CACHE_SECONDS, so that a decision takes effect within a second. A consumer's calls
-that are under way are finished: a call cannot be taken back. outbox/throttles.py sets the limits.
+Workers read the table whenever they look around, and a decision rings for them, so that it takes effect at once. A
+consumer's calls that are under way are finished: a call cannot be taken back. outbox/throttles.py sets the limits.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -16,7 +17,8 @@ from outbox.context import current
 from outbox.errors import IllegalOperation
 from outbox.publishing import open_unit, require_unit_of_work
 
-CACHE_SECONDS = 0.25
+CACHE_SECONDS = 1.5
+"""How long what a process remembers is good; a worker's looks renew it every second."""
 
 _PAUSE = """
 INSERT INTO outbox_control AS control (consumer, paused, reason, actor) VALUES (%s, true, %s, %s)
@@ -30,7 +32,7 @@ UPDATE outbox_control SET paused = false, reason = %s, actor = %s, changed_at = 
 WHERE consumer = %s AND paused RETURNING 1
 """
 
-_DECIDED = """
+DECIDED = """
 SELECT consumer, paused, CASE WHEN holds THEN limit_concurrency END, CASE WHEN holds THEN limit_per_second END
 FROM outbox_control, LATERAL (SELECT coalesce(limit_until > now(), true) AS holds) throttle
 """
@@ -75,14 +77,19 @@ _read_at = float("-inf")
 
 def _look() -> None:
     """Read what was decided, when that was not done lately."""
-    global _paused, _limits, _read_at
     if time.monotonic() - _read_at > CACHE_SECONDS:
         with connection.cursor() as cursor:
-            cursor.execute(_DECIDED)
-            rows = cursor.fetchall()
-        _paused = frozenset(name for name, is_paused, _, _ in rows if is_paused)
-        _limits = {name: Limits(at_once, rate) for name, _, at_once, rate in rows if at_once or rate}
-        _read_at = time.monotonic()
+            cursor.execute(DECIDED)
+            remember(cursor.fetchall())
+
+
+def remember(decided: Iterable[Sequence[Any]]) -> None:
+    """Take in what a look at the database has shown: the rows of DECIDED."""
+    global _paused, _limits, _read_at
+    rows = list(decided)
+    _paused = frozenset(name for name, is_paused, _, _ in rows if is_paused)
+    _limits = {name: Limits(at_once, rate) for name, _, at_once, rate in rows if at_once or rate}
+    _read_at = time.monotonic()
 
 
 def paused() -> frozenset[str]:
@@ -133,7 +140,9 @@ def pause(consumers: Collection[str], reason: str) -> list[str]:
     unknown = sorted(set(consumers).difference(known))
     if unknown:
         raise IllegalOperation(f"No consumer is called {unknown[0]!r}. There are: {', '.join(known)}.")
-    return [name for name in sorted(set(consumers)) if _switch(_PAUSE, (name, reason, _actor()), name, reason, True)]
+    names = [name for name in sorted(set(consumers)) if _switch(_PAUSE, (name, reason, _actor()), name, reason, True)]
+    open_unit().rings.update((doorbell.WORK, doorbell.LOOK) for _ in names)
+    return names
 
 
 @require_unit_of_work

@@ -1,7 +1,8 @@
 """Waking whoever waits, through PostgreSQL's NOTIFY. A lost ring costs one poll interval, nothing else.
 
 Rung after COMMIT as a statement of its own: NOTIFY inside a writing transaction takes a database-wide lock across
-the commit and defeats group commit (docs/why/doorbell.md has the figures).
+the commit and defeats group commit. A ring need not survive a crash of the server, so nobody waits for the disk on its
+account (docs/why/engine-performance.md has the figures).
 """
 
 from collections.abc import Collection
@@ -11,6 +12,8 @@ from structlog import get_logger
 
 WORK = "outbox_work"
 """Channel of the workers; the payload names the consumer that has something to do."""
+LOOK = "(look)"
+"""Rung for instead of a consumer: something changed that only a look around shows, such as a pause."""
 PARKED = "(parked)"
 """Rung for instead of a consumer: somebody parked what another release may know."""
 _DUE_IN = "(due) "
@@ -28,6 +31,11 @@ def soonest_due(rung: Collection[str]) -> float | None:
     return min((float(name.removeprefix(_DUE_IN)) for name in rung if name.startswith(_DUE_IN)), default=None)
 
 
+def consumers_among(rung: Collection[str]) -> list[str]:
+    """Return those of what was rung for that are consumers."""
+    return [name for name in rung if not name.startswith("(")]
+
+
 def ring(rings: Collection[tuple[str, str]]) -> None:
     """Notify each (channel, payload), all in one statement. Call it after COMMIT; a failure is logged, not raised."""
     if not rings:
@@ -36,7 +44,7 @@ def ring(rings: Collection[tuple[str, str]]) -> None:
     parameters = [part for pair in rings for part in pair]
     try:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {calls}", parameters)
+            cursor.execute(f"SELECT set_config('synchronous_commit', 'off', true), {calls}", parameters)
     except DatabaseError as error:
         # What was committed stands; polling finds it.
         log.warning("doorbell_lost", error=str(error))

@@ -130,4 +130,4 @@ def _write(kind: str, name: str, parameters: dict[str, Any]) -> None:
         rows = cursor.fetchall() if kind == "destination" else [([name],)]
     if not rows:
         raise IllegalOperation(f"No destination is called {name!r}.")
-    open_unit().rings.update((doorbell.WORK, consumer) for consumer in rows[0][0])
+    open_unit().rings.update((doorbell.WORK, consumer) for consumer in (*rows[0][0], doorbell.LOOK))

@@ -42,8 +42,12 @@ TransactionTestCase._fixture_teardown = _empty_what_was_filled
 
 
 @pytest.fixture
-def drain(transactional_db) -> Iterator[Callable[..., None]]:
-    """Work in this process, through the real engine, until nothing is left to do (or `until` says so)."""
+def drain(transactional_db, settings) -> Iterator[Callable[..., None]]:
+    """Work in this process, through the real engine, until nothing is left to do (or `until` says so).
+
+    It looks around all the time, since tests change rows without a ring.
+    """
+    settings.POLL_SECONDS = 0.05
     worker = shift.Shift()
 
     def work(until: Callable[[], bool] | None = None, seconds: float = 20.0) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 from uuid import UUID
 
 import psutil
+import psycopg
 from django.db import connection
-from psycopg import Notify
+from psycopg import Notify, generators
+from psycopg.pq import ExecStatus
 from structlog import get_logger
 from uuid_utils.compat import uuid7
 
@@ -29,7 +31,7 @@ LOCK_CLASS = 0x0B0E
 _REGISTER = """
 INSERT INTO outbox_worker (id, host, pid, lock, release, consumers, contracts) VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
-_NOTE = "UPDATE outbox_worker SET consumer = %s, deliveries = %s::jsonb, seen_at = now() WHERE id = %s"
+_NOTE = b"UPDATE outbox_worker SET consumer = $1, deliveries = $2::jsonb, seen_at = now() WHERE id = $3::uuid"
 _SEEN = "UPDATE outbox_worker SET seen_at = now() WHERE id = %s"
 
 log = get_logger("outbox.worker")
@@ -70,6 +72,8 @@ class Identity:
         self.rung: set[str] = set()
         """Consumers that the doorbell named since the last look."""
         self._noted: list[int] = []
+        self._answer_due = False
+        """Whether the answer to the last note has not been taken in yet."""
         self._connection = driver.connect(**listen_parameters(), autocommit=True)
         self._connection.add_notify_handler(self._heard)
         self._sign_in()
@@ -83,6 +87,7 @@ class Identity:
         knows = ([entry.name for entry in all_consumers()], readable_contracts())
         execute(_REGISTER, (self.id, socket.gethostname(), self.pid, lock, conf.RELEASE, *knows))
         execute(f"LISTEN {doorbell.WORK}")
+        self._connection.pgconn.prepare(b"note", _NOTE)
 
     def _heard(self, notify: Notify) -> None:
         self.rung.add(notify.payload)
@@ -93,9 +98,25 @@ class Identity:
         return self.pid == os.getpid() and not self._connection.closed and not self._connection.broken
 
     def note(self, consumer: str, delivery_ids: list[int]) -> None:
-        """Write down what is in hand now, so that whoever finds this worker dead knows what killed it."""
+        """Write down what is in hand now, so that whoever finds this worker dead knows what killed it.
+
+        It is sent before the work begins, and answered while the work runs: what was sent reaches the server though
+        this process dies, and the session ends, with its lock, only after that.
+        """
+        self._take_answer()
         self._noted = delivery_ids
-        self._connection.execute(_NOTE, (consumer, str(delivery_ids), self.id))
+        values = [consumer.encode(), str(delivery_ids).encode(), str(self.id).encode()]
+        self._connection.pgconn.send_query_prepared(b"note", values)
+        self._answer_due = True
+
+    def _take_answer(self) -> None:
+        """Wait for the answer to the last note. Raises psycopg.Error when it could not be written."""
+        if not self._answer_due:
+            return
+        self._answer_due = False
+        for answer in self._connection.wait(generators.fetch_many(self._connection.pgconn)):
+            if answer.status != ExecStatus.COMMAND_OK:
+                raise psycopg.OperationalError(f"The note could not be written: {answer.error_message.decode()}")
 
     def clear_note(self) -> None:
         """Write down that nothing is in hand, when something was."""
@@ -104,10 +125,12 @@ class Identity:
 
     def seen(self) -> None:
         """Show that this worker lives."""
+        self._take_answer()
         self._connection.execute(_SEEN, (self.id,))
 
     def wait(self, seconds: float, bell: int) -> None:
         """Sleep until the doorbell rings, `bell` (an eventfd) is written to, or `seconds` have passed."""
+        self._take_answer()
         self.hear()
         if self.rung:
             return
@@ -130,5 +153,6 @@ class Identity:
     def sign_out(self) -> None:
         """Leave in an orderly way: nothing in hand, the row gone."""
         if self.alive:
+            self._take_answer()
             self._connection.execute("DELETE FROM outbox_worker WHERE id = %s", (self.id,))
             self._connection.close()

@@ -112,7 +112,7 @@ WITH due AS (
     WHERE id IN (SELECT id FROM due) RETURNING consumer
 )
 SELECT array(SELECT DISTINCT consumer FROM moved), (SELECT count(*) FROM due),
-       (SELECT extract(epoch FROM min(due_at) - now()) FROM outbox_delivery
+       (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM outbox_delivery
         WHERE state = 'scheduled' AND due_at > now())
 """
 _EXPIRED = """
@@ -291,12 +291,10 @@ def with_work(consumers: list[str]) -> list[str]:
     return [row[0] for row in _rows(_READY, (consumers,))]
 
 
-def promote_due() -> tuple[list[str], timedelta | None]:
-    """Make due timers ready, up to PROMOTED_AT_ONCE; return their consumers and the time until the next one, if any."""
+def promote_due() -> tuple[list[str], float | None]:
+    """Make due timers ready, up to PROMOTED_AT_ONCE; return their consumers and the seconds until the next one."""
     ((consumers, promoted, seconds),) = _rows(_PROMOTE, (PROMOTED_AT_ONCE,))
-    if promoted == PROMOTED_AT_ONCE:
-        return consumers, timedelta(0)
-    return consumers, None if seconds is None else timedelta(seconds=float(seconds))
+    return consumers, 0.0 if promoted == PROMOTED_AT_ONCE else seconds
 
 
 def release_expired_leases() -> list[str]:

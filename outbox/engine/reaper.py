@@ -18,14 +18,15 @@ from outbox.sagas.attention import delivery_died
 
 REAPER_LOCK = 0x0B0E_0001
 
-_WITHOUT_LOCK = """
+DEAD_WORKERS = f"""
 SELECT id, host, pid FROM outbox_worker w
 WHERE NOT EXISTS (
     SELECT 1 FROM pg_locks l
-    WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = w.lock AND l.objsubid = 2 AND l.granted
+    WHERE l.locktype = 'advisory' AND l.classid = {LOCK_CLASS} AND l.objid = w.lock AND l.objsubid = 2 AND l.granted
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
-"""
+"""  # noqa: S608 - a number of ours
+"""Those whose session lock is gone."""
 _REMOVE = "DELETE FROM outbox_worker WHERE id = ANY(%s) RETURNING id, host, pid, consumer, deliveries::text"
 _COUNT_CRASH = """
 WITH hand AS (
@@ -81,7 +82,7 @@ def reap() -> bool:
             return False
         for name in queue.release_expired_leases():
             unit.rings.add((doorbell.WORK, name))
-        cursor.execute(_WITHOUT_LOCK, (LOCK_CLASS,))
+        cursor.execute(DEAD_WORKERS)
         # One that lost only its connection comes back, and releases what it had: see forgive().
         dead = [worker_id for worker_id, host, pid in cursor.fetchall() if not process_lives(worker_id, host, pid)]
         if dead:

@@ -15,7 +15,7 @@ from structlog import get_logger
 from outbox import breakers, control, doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer, Consumer, ExternalConsumer, all_consumers, find
-from outbox.engine import deadlines, parking, queue, reaper
+from outbox.engine import deadlines, parking, queue, reaper, watch
 from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
@@ -27,10 +27,13 @@ PLACE_SECONDS = 0.02
 """When to look again for a place that other workers hold: a batch lasts about as long."""
 LINGER_SECONDS = 25.0
 """How long a shift that is over may wait for its calls."""
-REAP_SECONDS = 1.0
 SEEN_SECONDS = 5.0
 PARKED_SECONDS = 5.0
 PAUSE_AFTER_ERROR_SECONDS = 0.5
+HEAD_START_SECONDS = 0.001
+"""Every worker hears each ring, and most rings are about one message: an idle worker leaves it to those that signed in
+before it, this long for each, and then looks whether anything is left."""
+LONGEST_HEAD_START_SECONDS = 0.004
 
 log = get_logger("outbox.shift")
 
@@ -45,13 +48,13 @@ class Shift:
         self._hot: deque[str] = deque()
         """Consumers that may have something to do, in turn."""
         self._names = [entry.name for entry in all_consumers()]
-        self._look_at = self._reap_at = self._seen_at = self._parked_at = 0.0
+        self._look_at = self._seen_at = self._parked_at = 0.0
+        self._rank = 0
         breakers.register_destinations()
 
     def run(self, stopping: Callable[[], bool], seconds: float = SHIFT_SECONDS) -> None:
         """Work until the time is over, or `stopping` says so, and no call is under way."""
         end = time.monotonic() + seconds
-        self._look_at = 0.0
         while (now := time.monotonic()) < end or (self._caller.busy and now < end + LINGER_SECONDS):
             ended = self._caller.collect()
             self._heat(ended)
@@ -113,36 +116,52 @@ class Shift:
             self.me.clear_note()
         now = time.monotonic()
         self.me.wait(min(self._look_at, self._alarms.next(), max(end, now + 0.05)) - now, self._caller.bell)
+        if self._rank and (rung := doorbell.consumers_among(self.me.rung)):
+            self._leave_to_others(rung)
+
+    def _leave_to_others(self, rung: list[str]) -> None:
+        """Let workers that signed in earlier take what was rung for; go on with what they left."""
+        time.sleep(min(self._rank * HEAD_START_SECONDS, LONGEST_HEAD_START_SECONDS))
+        left = queue.with_work(rung)
+        self.me.rung.difference_update(set(rung).difference(left))
 
     def _keep_house(self, now: float) -> None:
-        """Do what is due besides work: look for what a lost ring left, timers, leases, dead workers."""
+        """Do what is due besides work: look around, show that this worker lives."""
         due = doorbell.soonest_due(self.me.rung)
         if due is not None:
             self._look_at = min(self._look_at, now + due)
-        if now >= self._look_at:
+        if now >= self._look_at or doorbell.LOOK in self.me.rung:
             self._look(now)
-        if now >= self._reap_at:
-            self._reap_at = now + REAP_SECONDS
-            if reaper.reap():
-                deadlines.expire()
-            expire_late_steps()
-            self._run_isolated()
         if now >= self._seen_at:
             self._seen_at = now + SEEN_SECONDS
             self.me.seen()
-            queue.extend_leases(self.me.id)
+            if self._caller.busy:
+                queue.extend_leases(self.me.id)
             parking.park_what_nobody_knows()
-        if now >= self._parked_at or doorbell.PARKED in self.me.rung:
+            stats.flush()
+        if doorbell.PARKED in self.me.rung:
             self._take_parked(now)
 
     def _look(self, now: float) -> None:
-        promoted, until_next = queue.promote_due()
-        self._heat(promoted)
-        self._heat(queue.with_work(self._names))
-        wait = conf.POLL_SECONDS
-        if until_next is not None:
-            wait = min(wait, max(0.0, until_next.total_seconds()))
-        self._look_at = now + wait
+        """Look around, and see to what is found."""
+        self.me.rung.discard(doorbell.LOOK)
+        sight = watch.look(self._names, self.me.id)
+        self._rank = sight.rank
+        control.remember(sight.decided)
+        self._heat(sight.ready)
+        due_in = sight.due_in
+        if due_in is not None and due_in <= 0:
+            promoted, due_in = queue.promote_due()
+            self._heat(promoted)
+        self._look_at = now + min(conf.POLL_SECONDS, conf.POLL_SECONDS if due_in is None else due_in)
+        if sight.overdue and reaper.reap():
+            deadlines.expire()
+        if sight.late_sagas:
+            expire_late_steps()
+        if sight.isolated:
+            self._run_isolated()
+        if sight.parked and now >= self._parked_at:
+            self._take_parked(now)
 
     def _take_parked(self, now: float) -> None:
         """Do what was parked and this release knows; leave it to everybody where every worker knows it."""

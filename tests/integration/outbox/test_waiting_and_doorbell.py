@@ -106,19 +106,11 @@ def test_a_sleeping_worker_begins_at_once_when_the_bell_rings(worker, settings):
 
 
 @pytest.mark.requirement("M7")
-def test_a_look_at_an_idle_queue_takes_two_statements(worker, statements):
-    worker.run(never, seconds=0.05)
-    statements.clear()
-    worker.run(never, seconds=0.05)
-    assert len(statements) <= 2, statements
-
-
-@pytest.mark.requirement("M7")
-def test_an_idle_second_takes_a_handful_of_statements(worker, statements):
+def test_an_idle_worker_looks_around_with_one_statement_a_second(worker, statements):
     worker.run(never, seconds=0.05)
     statements.clear()
     worker.run(never, seconds=2.0)
-    assert len(statements) <= 24, statements
+    assert 1 <= len(statements) <= 3, statements
 
 
 def test_a_worker_told_to_stop_ends_its_shift_early(worker):
@@ -204,8 +196,8 @@ def test_a_crowd_of_timers_due_at_once_becomes_ready_without_pauses(worker):
             send(single(number), delay=timedelta(hours=1))
     sql("UPDATE outbox_delivery SET due_at = now() - interval '1 s'")
     assert [queue.promote_due() for _ in range(3)] == [
-        (["lab.single"], timedelta(0)),
-        (["lab.single"], timedelta(0)),
+        (["lab.single"], 0.0),
+        (["lab.single"], 0.0),
         (["lab.single"], None),
     ]
     assert set(Delivery.objects.values_list("state", flat=True)) == {"ready"}
@@ -223,6 +215,7 @@ def lose_a_worker(**changes: object) -> Shift:
     """Have a worker lose its connection with a message in hand; return it."""
     lost = Shift()
     lost.me.note("lab.single", list(Delivery.objects.values_list("id", flat=True)))
+    lost.me.seen()  # answered, so the note is
     lost.me.close()
     Worker.objects.filter(id=lost.me.id).update(**changes)
     return lost
