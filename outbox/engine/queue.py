@@ -13,21 +13,32 @@ from django.db import connection
 
 from outbox.conf import conf
 from outbox.consumers import Incoming
+from outbox.engine.low_water import BEGINNING, LowWater, Place
 from outbox.publishing import open_unit
 
 PROMOTED_AT_ONCE = 500
 _COLUMNS = """
     d.id, d.consumer, d.attempts, d.crashes, d.ordering_key, m.id, m.name, m.version, m.payload::text, m.headers::text,
     m.correlation_id, m.causation_id, m.actor, m.created_at,
-    extract(epoch FROM clock_timestamp() - CASE WHEN d.attempts = 0 THEN d.enqueued_at ELSE m.created_at END)
+    extract(epoch FROM clock_timestamp() - CASE WHEN d.attempts = 0 THEN d.enqueued_at ELSE m.created_at END)::float8
 """
 _CLAIM = f"""
-SELECT {_COLUMNS} FROM (
+WITH ahead AS (
+    SELECT min(priority) AS priority FROM outbox_delivery
+    WHERE consumer = %s::text AND state = 'ready' AND priority < %s::smallint
+)
+SELECT {_COLUMNS}, d.priority FROM (
     SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, priority FROM outbox_delivery
-    WHERE consumer = %s AND state = 'ready' AND (deliver_by IS NULL OR deliver_by > now())
+    WHERE consumer = %s::text AND state = 'ready' AND (priority, id) >= (
+        coalesce((SELECT priority FROM ahead), %s::smallint),
+        CASE WHEN (SELECT priority FROM ahead) IS NULL THEN %s::bigint ELSE 0 END
+    ) AND (deliver_by IS NULL OR deliver_by > now())
     ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
-) d JOIN outbox_message m ON m.id = d.message_id ORDER BY d.priority, d.id
+) d CROSS JOIN LATERAL (SELECT * FROM outbox_message WHERE id = d.message_id OFFSET 0) m ORDER BY d.priority, d.id
 """  # noqa: S608 - only the column list is repeated
+"""Begins at a low-water mark; what goes before it by its priority is not passed over. OFFSET 0 keeps the planner from
+reading a whole partition of messages when its statistics are old.
+"""
 _CLAIM_FAIRLY = f"""
 WITH in_turn AS (
     SELECT id FROM outbox_delivery
@@ -175,14 +186,25 @@ def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return rows
 
 
-def _claimed(row: tuple[Any, ...]) -> Claimed:
-    *columns, age = row
-    return Claimed(*(*columns, float(age)))
+_low_water = LowWater()
 
 
 def claim(consumer: str, limit: int) -> list[Claimed]:
     """Lock up to `limit` ready deliveries of `consumer` that nobody else holds, oldest first."""
-    return [_claimed(row) for row in _rows(_CLAIM, (consumer, limit))]
+    start = _low_water.start(consumer)
+    rows = _claim_from(start, consumer, limit)
+    if len(rows) < limit and start != BEGINNING:
+        rows = _claim_from(BEGINNING, consumer, limit)
+    if len(rows) < limit:
+        _low_water.forget(consumer)
+    else:
+        *_, priority = rows[0]
+        _low_water.claimed(consumer, start, Place(priority, rows[0][0]))
+    return [Claimed(*columns) for *columns, _ in rows]
+
+
+def _claim_from(start: Place, consumer: str, limit: int) -> list[tuple[Any, ...]]:
+    return _rows(_CLAIM, (consumer, start.priority, consumer, *start, limit))
 
 
 def claim_fairly(consumer: str, limit: int) -> list[Claimed]:
@@ -190,7 +212,7 @@ def claim_fairly(consumer: str, limit: int) -> list[Claimed]:
 
     Those without a turn (of a release that knew no fairness, or replayed) go when no others are left.
     """
-    return [_claimed(row) for row in _rows(_CLAIM_FAIRLY, (consumer, limit, consumer, limit))]
+    return [Claimed(*row) for row in _rows(_CLAIM_FAIRLY, (consumer, limit, consumer, limit))]
 
 
 def claim_successors(heads: list[Claimed], limit: int) -> list[Claimed]:
@@ -198,13 +220,13 @@ def claim_successors(heads: list[Claimed], limit: int) -> list[Claimed]:
     keys = [one.ordering_key for one in heads if one.ordering_key is not None]
     if not keys or limit <= 0:
         return []
-    return [_claimed(row) for row in _rows(_CLAIM_SUCCESSORS, (keys, heads[0].consumer, limit, limit))]
+    return [Claimed(*row) for row in _rows(_CLAIM_SUCCESSORS, (keys, heads[0].consumer, limit, limit))]
 
 
 def claim_one(delivery_id: int) -> Claimed | None:
     """Lock one delivery that is ready, isolated or parked; None when it is gone or held by another worker."""
     rows = _rows(_CLAIM_ONE, (delivery_id,))
-    return _claimed(rows[0]) if rows else None
+    return Claimed(*rows[0]) if rows else None
 
 
 def isolated() -> list[tuple[int, str]]:
@@ -294,6 +316,8 @@ def with_work(consumers: list[str]) -> list[str]:
 def promote_due() -> tuple[list[str], float | None]:
     """Make due timers ready, up to PROMOTED_AT_ONCE; return their consumers and the seconds until the next one."""
     ((consumers, promoted, seconds),) = _rows(_PROMOTE, (PROMOTED_AT_ONCE,))
+    for name in consumers:
+        _low_water.forget(name)
     return consumers, 0.0 if promoted == PROMOTED_AT_ONCE else seconds
 
 

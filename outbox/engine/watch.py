@@ -24,7 +24,8 @@ SELECT
     EXISTS (SELECT 1 FROM outbox_saga WHERE status IN ('running', 'compensating') AND deadline_at < now()),
     EXISTS (SELECT 1 FROM outbox_delivery WHERE state = 'isolated'),
     EXISTS (SELECT 1 FROM outbox_delivery WHERE state = 'parked'),
-    (SELECT json_agg(row_to_json(decided)) FROM ({control.DECIDED}) decided (consumer, paused, at_once, per_second))::text,
+    (SELECT json_agg(row_to_json(decided))
+     FROM ({control.DECIDED}) decided (consumer, paused, at_once, per_second))::text,
     (SELECT count(*) FROM outbox_worker WHERE id < %(worker)s)
 """  # noqa: S608 - a constant of ours
 
