@@ -1,11 +1,13 @@
 """Consumers: who handles which message, and how. Handlers live in each app's `handlers.py`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
+from outbox.context import Context, enter
 from outbox.contracts import Contract, Kind, Message, Ordering, Semantics, aggregate_id, all_contracts, contract_of
 from outbox.destinations import Destination
 from outbox.errors import ConsumerConflict
@@ -29,7 +31,26 @@ class Incoming:
     headers: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as a handler of many gets it."""
+
+    payload: Any
+    message: Incoming
+    context: Context
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """What is published and logged inside belongs to this message."""
+        former = enter(self.context)
+        try:
+            yield
+        finally:
+            enter(former)
+
+
 Handler = Callable[[Any, Incoming], None]
+ManyHandler = Callable[[Sequence[Received]], None]
 OrderBy = Callable[[Any], object]
 """Names the ordering key of a message, as any value with a telling str(); None for a message that needs no order."""
 by_aggregate: OrderBy = aggregate_id
@@ -54,6 +75,7 @@ class ExternalHandler(Protocol):
 
 FailedHook = Callable[[Any, Incoming, Any, Failure], None]
 H = TypeVar("H", bound=Handler)
+S = TypeVar("S", bound=ManyHandler)
 X = TypeVar("X", bound=type[ExternalHandler])
 
 
@@ -70,6 +92,8 @@ class Consumer:
     order_by: OrderBy | None = None
     concurrency: int | None = None
     """Batches under way at once, over all workers; None for no limit."""
+    handle_many: ManyHandler | None = None
+    """Takes a batch at once, in place of `handler`."""
     external: ClassVar[bool] = False
 
 
@@ -144,6 +168,33 @@ def consumer(
         return handler
 
     return register
+
+
+def consumer_of_many(
+    *messages: type[Message],
+    name: str,
+    batch: int = 100,
+    retry: RetryPolicy | None = None,
+    concurrency: int | None = None,
+) -> Callable[[S], S]:
+    """Register the decorated function as a transactional consumer that handles up to `batch` messages at once.
+
+    For work that one statement can do for all of them. When it fails, everything rolls back and it is called again with
+    one message at a time, so that only the bad one fails. Otherwise as consumer(). Raises ConsumerConflict.
+    """
+
+    def register(handle_many: S) -> S:
+        contracts = tuple(contract_of(m) for m in messages)
+        _register(
+            Consumer(name, contracts, _only_of_many, batch, retry, concurrency=concurrency, handle_many=handle_many)
+        )
+        return handle_many
+
+    return register
+
+
+def _only_of_many(payload: Any, message: Incoming) -> None:
+    raise AssertionError("A consumer of many is called with all of a batch")
 
 
 def external_consumer(

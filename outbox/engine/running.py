@@ -23,9 +23,14 @@ def decode(claimed: Claimed) -> Message:
     return contract_named(claimed.name).decode(claimed.payload, claimed.version)
 
 
+def context_of(claimed: Claimed) -> Context:
+    """Return the context of what is published and logged while the message is handled."""
+    return Context(claimed.correlation_id, claimed.message_id, claimed.actor, claimed.inherited())
+
+
 def in_context(claimed: Claimed, work: Callable[..., Any], *arguments: Any) -> Any:
     """Run `work` so that what it publishes and logs belongs to the claimed message."""
-    former = enter(Context(claimed.correlation_id, claimed.message_id, claimed.actor, claimed.inherited()))
+    former = enter(context_of(claimed))
     try:
         return work(*arguments)
     finally:

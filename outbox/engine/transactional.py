@@ -8,11 +8,11 @@ import time
 
 from django.db import connection
 
-from outbox.consumers import Consumer
+from outbox.consumers import Consumer, Handler, ManyHandler, Received
 from outbox.engine import failures, queue
 from outbox.engine.identity import Identity
 from outbox.engine.queue import Claimed
-from outbox.engine.running import decode, in_context, milliseconds_since, note_done, settle_failure
+from outbox.engine.running import context_of, decode, in_context, milliseconds_since, note_done, settle_failure
 from outbox.publishing import unit_of_work
 
 BATCH_SECONDS = 0.05
@@ -90,17 +90,33 @@ def _take_place(consumer: Consumer, places: int | None) -> bool:
 
 
 def _handle_all(consumer: Consumer, claimed: list[Claimed]) -> dict[int, int]:
-    """Run the handler on as many as the time allows; acknowledge those; return their durations by delivery."""
+    """Run the handler and acknowledge what it did; return the durations by delivery."""
+    if consumer.handle_many is not None:
+        durations = _handle_at_once(consumer.handle_many, claimed)
+    else:
+        durations = _handle_in_turn(consumer.handler, claimed)
+    queue.finish(claimed, durations, extra_attempt=1)
+    return durations
+
+
+def _handle_in_turn(handler: Handler, claimed: list[Claimed]) -> dict[int, int]:
+    """Handle as many as the time allows."""
     durations: dict[int, int] = {}
     until = time.perf_counter() + BATCH_SECONDS
     for delivery in claimed:
         started = time.perf_counter()
-        in_context(delivery, consumer.handler, decode(delivery), delivery.incoming())
+        in_context(delivery, handler, decode(delivery), delivery.incoming())
         durations[delivery.id] = milliseconds_since(started)
         if time.perf_counter() > until:
             break  # the others were only locked: they stay in the queue
-    queue.finish(claimed, durations, extra_attempt=1)
     return durations
+
+
+def _handle_at_once(handle_many: ManyHandler, claimed: list[Claimed]) -> dict[int, int]:
+    """Handle all in one call; each is said to have taken as long as the call."""
+    started = time.perf_counter()
+    handle_many([Received(decode(one), one.incoming(), context_of(one)) for one in claimed])
+    return dict.fromkeys((one.id for one in claimed), milliseconds_since(started))
 
 
 def _note_all(claimed: list[Claimed], durations: dict[int, int]) -> None:

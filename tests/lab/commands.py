@@ -62,3 +62,12 @@ class Single(Command):
     bench_id: UUID
     number: int
     behaviour: str = ""
+
+
+@contract("lab.gather", version=1, owner="lab", aggregate="bench", key="bench_id")
+class Gather(Command):
+    """Write one effect, together with others."""
+
+    bench_id: UUID
+    number: int
+    behaviour: str = ""

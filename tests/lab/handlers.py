@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,12 +16,12 @@ from uuid import UUID
 
 import psutil
 
-from outbox.consumers import Incoming, consumer, external_consumer
+from outbox.consumers import Incoming, Received, consumer, consumer_of_many, external_consumer
 from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import publish
 from outbox.retry import RetryPolicy
 from tests.lab import letters, ordered, parcels, trip, visits
-from tests.lab.commands import Call, CallToo, Note, Noted, Shout, Single
+from tests.lab.commands import Call, CallToo, Gather, Note, Noted, Shout, Single
 from tests.lab.models import Effect
 
 __all__ = ["letters", "ordered", "parcels", "trip", "visits"]  # their consumers register themselves
@@ -93,6 +93,22 @@ def noted(event: Noted, message: Incoming) -> None:
 def single(command: Single, message: Incoming) -> None:
     behave(command.behaviour, message)
     Effect.objects.create(message_id=message.id, label="single", number=command.number)
+
+
+gathered: list[int] = []
+"""How many messages each call of `gather` was given."""
+
+
+@consumer_of_many(Gather, name="lab.gather", batch=10, retry=QUICK)
+def gather(received: Sequence[Received]) -> None:
+    gathered.append(len(received))
+    Effect.objects.bulk_create(
+        Effect(message_id=one.message.id, label="gathered", number=one.payload.number) for one in received
+    )
+    for one in received:
+        behave(one.payload.behaviour, one.message)
+        with one.speaking():
+            publish(Noted(bench_id=one.payload.bench_id, number=one.payload.number))
 
 
 @dataclass(frozen=True)
