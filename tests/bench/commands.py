@@ -25,6 +25,11 @@ class Touch(Numbered):
     """Update one row through the ORM."""
 
 
+@contract("bench.many", version=1, owner="bench", aggregate="bench", key="bench_id")
+class Many(Numbered):
+    """Update one row, together with others."""
+
+
 @contract("bench.forward", version=1, owner="bench", aggregate="bench", key="bench_id")
 class Forward(Numbered):
     """Publish one new message."""

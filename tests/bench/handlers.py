@@ -1,11 +1,12 @@
 import time
+from collections.abc import Sequence
 
 from django.db import connection
 
-from outbox.consumers import Incoming, consumer, external_consumer
+from outbox.consumers import Incoming, Received, consumer, consumer_of_many, external_consumer
 from outbox.publishing import send
 from tests.bench import work
-from tests.bench.commands import Call, Forward, Forwarded, Noop, Placed, Stamp, Touch, Update
+from tests.bench.commands import Call, Forward, Forwarded, Many, Noop, Placed, Stamp, Touch, Update
 from tests.bench.models import Pickup
 
 
@@ -23,6 +24,13 @@ def update(command: Update, message: Incoming) -> None:
 @consumer(Touch, name="bench.touch", batch=100)
 def touch(command: Touch, message: Incoming) -> None:
     work.touch(command.number)
+
+
+@consumer_of_many(Many, name="bench.many", batch=100)
+def many(received: Sequence[Received]) -> None:
+    numbers = [one.payload.number for one in received]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE bench_item SET touched = touched + 1 WHERE id = ANY(%s)", (numbers,))
 
 
 @consumer(Forward, name="bench.forward", batch=100)

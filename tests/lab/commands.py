@@ -71,3 +71,11 @@ class Gather(Command):
     bench_id: UUID
     number: int
     behaviour: str = ""
+
+
+@contract("lab.idle", version=1, owner="lab", aggregate="bench", key="bench_id")
+class Idle(Command):
+    """Do nothing."""
+
+    bench_id: UUID
+    number: int

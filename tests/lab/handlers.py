@@ -21,7 +21,7 @@ from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import publish
 from outbox.retry import RetryPolicy
 from tests.lab import letters, ordered, parcels, trip, visits
-from tests.lab.commands import Call, CallToo, Gather, Note, Noted, Shout, Single
+from tests.lab.commands import Call, CallToo, Gather, Idle, Note, Noted, Shout, Single
 from tests.lab.models import Effect
 
 __all__ = ["letters", "ordered", "parcels", "trip", "visits"]  # their consumers register themselves
@@ -93,6 +93,11 @@ def noted(event: Noted, message: Incoming) -> None:
 def single(command: Single, message: Incoming) -> None:
     behave(command.behaviour, message)
     Effect.objects.create(message_id=message.id, label="single", number=command.number)
+
+
+@consumer(Idle, name="lab.idle", batch=100)
+def idle(command: Idle, message: Incoming) -> None:
+    """Do nothing."""
 
 
 gathered: list[int] = []

@@ -51,6 +51,7 @@ class Meter:
             yield
 
     def wal_bytes(self) -> int:
+        self._me.seen()  # takes the answer to the last note in
         self._me._connection.execute("SELECT pg_stat_force_next_flush()")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")

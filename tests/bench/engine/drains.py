@@ -1,18 +1,20 @@
 """Draining a backlog with two workers: from the moment they may begin to the moment the last batch began."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
+import psycopg
 from django.db import connection
 
 from outbox import control
 from outbox.contracts import Command
 from outbox.models import Delivery, Receipt
 from outbox.publishing import send, unit_of_work
-from tests.bench.commands import Call, Forward, Forwarded, Noop, Numbered, Touch, Update
+from tests.bench.commands import Call, Forward, Forwarded, Many, Noop, Numbered, Touch, Update
 from tests.bench.engine.raw import LOOPS, START_LOCK
 from tests.bench.measuring import Measure, Samples, wait_until
 from tests.bench.models import Item
@@ -20,6 +22,7 @@ from tests.bench.models import Item
 BACKLOG = 20_000
 CALLS = 4_000
 """Fewer, since each is a commit of its own: what is compared is the rate."""
+LONG_BACKLOG = 200_000
 PER_UNIT = 500
 WORKERS = 2
 BENCH = uuid4()
@@ -75,12 +78,21 @@ def rate(consumer: str) -> float:
         return float(cursor.fetchone()[0])
 
 
-def drain(name: str, contract: type[Numbered], messages: int = BACKLOG, *, touches: bool = False) -> Samples:
-    """Let the workers drain `messages` of `contract`; return the rate under `name`."""
+def drain(
+    name: str,
+    contract: type[Numbered],
+    messages: int = BACKLOG,
+    *,
+    touches: bool = False,
+    before: Callable[[], object] | None = None,
+) -> Samples:
+    """Let the workers drain `messages` of `contract`; return the rate under `name`. `before` is called at the start."""
     consumer = consumer_of(contract)
     empty_tables()
     pause(consumer)
     fill(contract, messages)
+    if before:
+        before()
     resume(consumer)
     wait_until(lambda: drained(consumer), what=f"the end of {name}", every=0.1)
     assert Receipt.objects.filter(consumer=consumer).count() == messages
@@ -94,6 +106,13 @@ def forward() -> Samples:
     samples = drain("drain.publish", Forward)
     assert Delivery.objects.filter(consumer=consumer_of(Forwarded)).count() == BACKLOG
     return samples
+
+
+def old_snapshot() -> Samples:
+    """Drain a long backlog while another session holds a snapshot from before, as a report or a backup does."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return drain("old_snapshot", Noop, LONG_BACKLOG, before=lambda: other.execute("SELECT 1"))
 
 
 def raw(loop: str) -> Samples:
@@ -123,6 +142,9 @@ MEASURES: dict[str, Callable[[], Samples] | Measure] = {
     "drain.noop": partial(drain, "drain.noop", Noop),
     "drain.update": partial(drain, "drain.update", Update, touches=True),
     "drain.orm": partial(drain, "drain.orm", Touch, touches=True),
+    "drain.many": partial(drain, "drain.many", Many, touches=True),
     "drain.publish": forward,
+    "old_snapshot": old_snapshot,
+    "no_snapshot": partial(drain, "no_snapshot", Noop, LONG_BACKLOG),
     "drain.external": partial(drain, "drain.external", Call, CALLS),
 }
