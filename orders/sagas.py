@@ -18,7 +18,14 @@ from fulfillment.events import (
 from orders.events import ReviewPassed, ReviewRefused
 from outbox.sagas.definition import Compensation, Data, Reply, Saga, Step
 from payments.commands import AuthorisePayment, CapturePayment, VoidPayment
-from payments.events import PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined, PaymentVoided
+from payments.events import (
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentCaptureFailed,
+    PaymentDeclined,
+    PaymentExpired,
+    PaymentVoided,
+)
 
 
 def _order(data: Data) -> UUID:
@@ -90,6 +97,7 @@ PLACE_ORDER = Saga(
             label="Wait for stock",
             awaiting="stock",
             success=Reply(BackorderFilled),
+            failure=Reply(PaymentExpired),
             when=lambda data: bool(data.get("backordered")),
             # The money is held meanwhile; after a review less of that time is left (orders/process.py).
             deadline=AUTHORISATION_LASTS,

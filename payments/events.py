@@ -55,6 +55,16 @@ class PaymentCaptureFailed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+@contract("payments.payment_expired", version=1, owner="payments", aggregate="payment", key="payment_id")
+class PaymentExpired(Event, frozen=True, kw_only=True):
+    """The provider let go of the held amount, and nobody here had asked for it: there is nothing left to take."""
+
+    payment_id: UUID
+    order_id: UUID
+    code: str
+    reason: str
+
+
 @contract("payments.payment_voided", version=1, owner="payments", aggregate="payment", key="payment_id")
 class PaymentVoided(Event, frozen=True, kw_only=True):
     """Nothing is held or kept any more: released, given back, or never held. The reply to VoidPayment."""

@@ -18,6 +18,7 @@ from payments.events import (
     PaymentCaptured,
     PaymentCaptureFailed,
     PaymentDeclined,
+    PaymentExpired,
     PaymentVoided,
 )
 from payments.gateways.base import Declined, IntentState, IntentStatus
@@ -193,7 +194,7 @@ def _book_release(payment: Payment, seen: IntentState) -> None:
 
 
 def release(payment: Payment, reference: str | None) -> None:
-    """Book the open void as done, step to voided and answer; to expired when nobody asked for it."""
+    """Book the open void as done, step to voided and answer; to expired, and tell, when nobody asked for it."""
     void = payment.live(OperationKind.VOID)
     if void is not None:
         void.succeed(reference, payment.authorised_amount)
@@ -202,6 +203,11 @@ def release(payment: Payment, reference: str | None) -> None:
         tell_voided(payment)
     else:
         payment.advance(PaymentStatus.EXPIRED)
+        publish(
+            PaymentExpired(
+                payment_id=payment.id, order_id=payment.order_id, code="authorisation_expired", reason=EXPIRED_REASON
+            )
+        )
 
 
 def _settle_after_release(payment: Payment, seen: IntentState) -> None:

@@ -12,8 +12,10 @@ from orders.services import review_order
 from outbox.context import scope
 from outbox.invariants import verify
 from outbox.models import Message, Saga
-from outbox.publishing import unit_of_work
+from outbox.publishing import send, unit_of_work
 from outbox.sagas import attention
+from payments.commands import SynchronisePayment
+from payments.gateways.base import IntentStatus
 from tests.integration.orders.world import World, at_random, go_wrong, in_order
 from tests.integration.outbox.asking import sql
 from tests.shop import CUP, RARE, TEA, add_product, order_of
@@ -275,6 +277,29 @@ def test_stock_that_does_not_come_in_time_undoes_the_order_and_the_customer_read
     assert order["progress"]["state"] == "compensated"
     next_one.refresh_from_db()
     assert next_one.fulfillment_status in ("allocated", "reserved")
+    assert broken() == []
+
+
+def test_a_hold_that_the_provider_lets_go_while_goods_are_awaited_undoes_the_order(pots):
+    pots.place((POT, 3))
+    pots.run(in_order)
+    pots.provider.change(status=IntentStatus.CANCELED)
+    with unit_of_work():
+        send(SynchronisePayment(payment_id=pots.order.payment_id, order_id=pots.order_id))
+    pots.run(in_order)
+    order = shown(pots)
+    assert (order["status"], order["payment_status"], order["fulfillment_status"]) == (
+        "cancelled",
+        "expired",
+        "released",
+    )
+    assert (order["reason_code"], order["reason"]) == (
+        "authorisation_expired",
+        "The authorisation ended at the provider before it was captured.",
+    )
+    count(POT, "LIS", 3)
+    pots.run(in_order)
+    assert pots.order.status == "cancelled"
     assert broken() == []
 
 

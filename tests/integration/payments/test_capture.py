@@ -86,5 +86,5 @@ def test_an_authorisation_that_ran_out_fails_the_capture(held, provider):
     provider.change(status=IntentStatus.CANCELED)
     held.capture()
     assert held.view.status == "expired"
-    assert held.events == ["authorised", "capture_failed"]
+    assert held.events == ["authorised", "capture_failed", "expired"]
     assert held.event("capture_failed")["code"] == "authorisation_expired"

@@ -85,10 +85,12 @@ def test_an_intent_cancelled_elsewhere_is_a_decline_before_it_is_held(case, prov
     assert (case.view.status, case.events) == ("declined", ["declined"])
 
 
-def test_an_intent_cancelled_elsewhere_expires_what_was_held(case, provider):
+def test_an_intent_cancelled_elsewhere_expires_what_was_held_and_that_is_told_once(case, provider):
     case.authorise()
-    tell(case, provider.change(status=IntentStatus.CANCELED))
-    assert case.view.status == "expired"
+    for _ in range(2):
+        tell(case, provider.change(status=IntentStatus.CANCELED))
+    assert (case.view.status, case.events) == ("expired", ["authorised", "expired"])
+    assert case.event("expired")["code"] == "authorisation_expired"
 
 
 def test_another_payments_intent_is_not_booked(case, new_case, provider):
