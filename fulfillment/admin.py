@@ -1,11 +1,15 @@
-"""Read-only pages for operators. Stock changes through `manage.py set_stock`, which keeps the books."""
+"""Pages for operators to read. Counts of stock are written down here, or with `manage.py set_stock`."""
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
+from fulfillment.errors import FulfillmentError
 from fulfillment.models import (
     CarrierCallback,
     Consignment,
@@ -15,6 +19,15 @@ from fulfillment.models import (
     StockMovement,
     Warehouse,
 )
+from fulfillment.services.stock import set_stock
+from outbox import audit
+from outbox.admin.base import ReasonedActionForm
+from outbox.context import scope
+from outbox.errors import IllegalOperation
+from outbox.publishing import unit_of_work
+
+MOST_DIGITS = 9
+"""Of a count: more would not fit into its column."""
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
@@ -43,6 +56,18 @@ class WarehouseAdmin(ReadOnlyAdmin):
     list_display = ("code", "name", "country")
 
 
+class CountForm(ReasonedActionForm):
+    """Asks beside the action how many pieces were counted, and why."""
+
+    on_hand = forms.CharField(  # a form that is not valid would only be told that no action was chosen
+        label="",
+        required=False,
+        widget=UnfoldAdminIntegerFieldWidget(
+            {"placeholder": "Pieces on hand", "aria-label": "Pieces on hand", "min": "0"}
+        ),
+    )
+
+
 @admin.register(StockItem)
 class StockItemAdmin(ReadOnlyAdmin):
     """What is on the shelves."""
@@ -50,11 +75,40 @@ class StockItemAdmin(ReadOnlyAdmin):
     list_display = ("sku", "warehouse", "on_hand", "reserved", "available")
     list_filter = ("warehouse",)
     search_fields = ("sku",)
+    action_form = CountForm
+    actions = ("write_down",)
 
     @admin.display(description="Available")
     def available(self, item: StockItem) -> int:
         """How many may still be promised."""
         return item.on_hand - item.reserved
+
+    def has_count_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may write down a count."""
+        return request.user.has_perm("fulfillment.change_stockitem")
+
+    @admin.action(permissions=["count"], description="Write down a count of the selected one")
+    def write_down(self, request: HttpRequest, queryset: QuerySet[StockItem]) -> None:
+        """Set what is on hand of one product in one warehouse; what is more goes to those who wait for it first."""
+        try:
+            item, on_hand, reason = _counted(request, queryset)
+            with scope(actor=f"staff:{request.user.get_username()}"), unit_of_work():
+                delta = set_stock(sku=item.sku, warehouse=item.warehouse_id, on_hand=on_hand, reason=reason)
+        except (FulfillmentError, IllegalOperation) as error:
+            messages.error(request, f"Nothing was changed. {error}")
+        else:
+            messages.success(request, f"{item}: {on_hand} on hand ({delta:+d}).")
+
+
+def _counted(request: HttpRequest, queryset: QuerySet[StockItem]) -> tuple[StockItem, int, str]:
+    """Return what was counted, how many, and why. Raises IllegalOperation."""
+    items = list(queryset[:2])
+    if len(items) != 1:
+        raise IllegalOperation("Choose one line: each count is one product in one warehouse.")
+    pieces = request.POST.get("on_hand", "")
+    if not pieces.isdecimal() or len(pieces) > MOST_DIGITS:
+        raise IllegalOperation("Say how many pieces are on hand: 0 or more.")
+    return items[0], int(pieces), audit.require_reason(request.POST.get("reason", ""))
 
 
 @admin.register(StockMovement)

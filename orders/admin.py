@@ -1,18 +1,26 @@
-"""Customers, the catalogue and orders for operators' eyes: changes go through the staff pages and the commands."""
+"""Customers, the catalogue and orders for operators' eyes: changes go through the staff pages and the commands.
+
+Whether a product may be ordered beyond what is in stock is decided here, too.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Model
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 
+from orders.customers import allow_backorders
 from orders.models import ApiKey, Customer, Order, OrderLine, Product, ProductPrice, TaxClass
 from orders.public_ids import ORDER, public_id
-from outbox.admin.base import parse_id
+from outbox import audit
+from outbox.admin.base import ReasonedActionForm, parse_id
 from outbox.admin.subjects import Subject, names_subject
+from outbox.context import scope
+from outbox.errors import IllegalOperation
+from outbox.publishing import unit_of_work
 
 
 @names_subject
@@ -76,6 +84,34 @@ class ProductAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
     list_select_related = ("tax_class",)
     search_fields = ("sku", "name")
     inlines = (PriceInline,)
+    action_form = ReasonedActionForm
+    actions = ("allow", "stop")
+
+    def has_mark_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may say which products may be waited for."""
+        return request.user.has_perm("orders.change_product")
+
+    @admin.action(permissions=["mark"], description="Let the selected be ordered beyond stock")
+    def allow(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        """Orders for more than is there wait from now on."""
+        self._mark(request, queryset, allowed=True)
+
+    @admin.action(permissions=["mark"], description="Let the selected be ordered up to stock only")
+    def stop(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        """Orders for more than is there are refused from now on."""
+        self._mark(request, queryset, allowed=False)
+
+    def _mark(self, request: HttpRequest, queryset: QuerySet[Product], *, allowed: bool) -> None:
+        skus = list(queryset.values_list("sku", flat=True))
+        try:
+            reason = audit.require_reason(request.POST.get("reason", ""))
+        except IllegalOperation as error:
+            messages.error(request, f"Nothing was changed. {error}")
+            return
+        with scope(actor=f"staff:{request.user.get_username()}"), unit_of_work():
+            changed = allow_backorders(skus=skus, allowed=allowed, reason=reason)
+        how = "beyond what is in stock" if allowed else "up to what is in stock only"
+        messages.success(request, f"{', '.join(changed) or 'Nothing'} changed: ordered {how} from now on.")
 
 
 @admin.register(TaxClass)

@@ -10,10 +10,11 @@ from django.db.models import Q
 from orders.api_keys import issue_key
 from orders.demo_catalogue import CATALOGUE, TAX_CLASSES, Item
 from orders.models import Customer, Product, ProductPrice, TaxClass
+from outbox import audit
 from outbox.publishing import require_unit_of_work
 
 _SEE = Q(codename__startswith="view_")
-_ACT = Q(codename__in=["retry_deadletter", "discard_deadletter", "change_order"])
+_ACT = Q(codename__in=["retry_deadletter", "discard_deadletter", "change_order", "change_product", "change_stockitem"])
 
 ROLES = {
     "viewer": _SEE,
@@ -53,6 +54,21 @@ def _role(role: str) -> Group:
     group, _ = Group.objects.get_or_create(name=role)
     group.permissions.set(Permission.objects.filter(ROLES[role], content_type__app_label__in=APPS))
     return group
+
+
+@require_unit_of_work
+def allow_backorders(*, skus: Iterable[str], allowed: bool, reason: str) -> list[str]:
+    """Let products be ordered beyond what is in stock, or not any more; return the SKUs of those that changed.
+
+    Orders that wait already go on waiting. `reason` is for the audit log.
+    """
+    products = Product.objects.select_for_update().filter(sku__in=list(skus)).exclude(backorder=allowed).order_by("sku")
+    changed = [product.sku for product in products]
+    Product.objects.filter(sku__in=changed).update(backorder=allowed)
+    for sku in changed:
+        before, after = {"backorder": not allowed}, {"backorder": allowed}
+        audit.record("allow_backorders", f"product:{sku}", reason=reason, before=before, after=after)
+    return changed
 
 
 @require_unit_of_work

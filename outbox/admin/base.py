@@ -7,13 +7,16 @@ from uuid import UUID
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Model, Q, QuerySet
+from django.forms import CharField
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.forms import ActionForm
 from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from outbox.consumers import all_consumers
 
@@ -91,6 +94,18 @@ def parse_id(text: str) -> UUID | None:
         return UUID(text.strip().rpartition("_")[2])
     except ValueError:
         return None
+
+
+class ReasonedActionForm(ActionForm):  # type: ignore[misc]  # unfold ships no types
+    """Asks beside the choice of an action why it is done."""
+
+    reason = CharField(
+        label="",
+        required=False,  # the action itself says what is missing; of this form only that no action was chosen
+        widget=UnfoldAdminTextInputWidget(
+            {"placeholder": "Reason, kept in the audit log", "aria-label": "Reason", "maxlength": "300"}
+        ),
+    )
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from fulfillment import facade as fulfillment
 from orders.api_keys import caller_of
 from orders.models import Customer, Product
-from tests.shop import Caller, order_of
+from tests.shop import CUP, TEA, Caller, order_of
 
 pytestmark = pytest.mark.django_db
 
@@ -104,3 +104,18 @@ def test_seeding_without_a_demo_says_how_to_start_one(tmp_path, monkeypatch):
     monkeypatch.setenv("TANDEM_DATA_DIR", str(tmp_path))
     with pytest.raises(CommandError, match="tandem up"):
         run("seed_orders", "1")
+
+
+def test_products_are_marked_for_orders_beyond_stock_and_unmarked(shop):
+    assert run("allow_backorders", TEA, CUP) == f"{CUP}, {TEA} changed: ordered beyond what is in stock from now on.\n"
+    assert run("allow_backorders", TEA) == "Nothing changed: ordered beyond what is in stock from now on.\n"
+    assert (
+        run("allow_backorders", TEA, "--stop") == f"{TEA} changed: ordered up to what is in stock only from now on.\n"
+    )
+    assert list(Product.objects.filter(backorder=True).values_list("sku", flat=True)) == [CUP]
+
+
+def test_marking_a_product_that_is_none_changes_nothing(shop):
+    with pytest.raises(CommandError, match="no product NO-SUCH in"):
+        run("allow_backorders", TEA, "NO-SUCH")
+    assert not Product.objects.filter(backorder=True).exists()

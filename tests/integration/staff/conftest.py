@@ -6,9 +6,9 @@ from django.test import Client
 
 from orders.customers import create_staff
 from outbox.publishing import unit_of_work
-from tests.shop import shop
+from tests.shop import busy_shop, shop
 
-__all__ = ["shop"]
+__all__ = ["busy_shop", "shop"]
 
 
 def signed_in(name: str, role: str) -> Client:
