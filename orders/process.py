@@ -10,7 +10,7 @@ from fulfillment.events import BackorderFilled, ShipmentDelivered, ShipmentHande
 from orders import lifecycle
 from orders.events import ReviewPassed
 from orders.models import Order
-from orders.sagas import AUTHORISATION_LASTS, CANCEL_ORDER, PLACE_ORDER, REVIEW_WITHIN, way
+from orders.sagas import AUTHORISATION_LASTS, CANCEL_ORDER, PLACE_ORDER, PLACE_ORDER_1, REVIEW_WITHIN, way
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 from outbox.consumers import Incoming
 from outbox.contracts import Event
@@ -132,5 +132,6 @@ def observe_cancel_order(saga: Saga, change: engine.Change) -> None:
         engine.resume(PLACE_ORDER.name, saga.key)
 
 
-engine.register(PLACE_ORDER, observe_place_order, follower=FOLLOWER, lock=lifecycle.lock_order)
+for each in (PLACE_ORDER_1, PLACE_ORDER):
+    engine.register(each, observe_place_order, follower=FOLLOWER, lock=lifecycle.lock_order)
 engine.register(CANCEL_ORDER, observe_cancel_order, follower=FOLLOWER, lock=lifecycle.lock_order)
