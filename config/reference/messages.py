@@ -20,8 +20,9 @@ HEAD = """# Messages
 Every contract of this release. An **event** tells what happened; any number of consumers may care. A **command** asks
 for something; exactly one consumer does it. "Exactly once in effect": the consumers touch our database only, so effect
 and acknowledgement are one transaction. "At least once": a consumer calls someone outside, and repeats the call after a
-crash with the same idempotency key. The JSON Schemas, and samples, of every version ever published are in
-[contracts/](contracts/); the console shows the same under Contracts.
+crash with the same idempotency key. "At most once": acknowledged before the call, never repeated. Messages come in any
+order unless the contract or the consumer says otherwise. The JSON Schemas, and samples, of every version ever published
+are in [contracts/](contracts/); the console shows the same under Contracts.
 """
 DESTINATIONS_HEAD = """
 ## Destinations
