@@ -40,5 +40,5 @@ class Progress:
     def _draw(self, line: str) -> None:
         if self._watched:
             self._drawn_at = time.monotonic()
-            self._err.write(f"\r\x1b[K{line}", ending="")
+            self._err.write(f"\r\x1b[K{line}", style_func=str, ending="")  # not in the red of errors
             self._err.flush()

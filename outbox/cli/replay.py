@@ -83,7 +83,7 @@ def _as_dict(counts: Counts) -> dict[str, int]:
 
 
 def _run(begun: Replay, rate: float, terminal: Terminal) -> None:
-    terminal.err.write(f"replay {begun.id}")
+    terminal.err.write(f"replay {begun.id}", style_func=str)
     if not replay.wait_for_open_transactions(PATIENCE_SECONDS):
         terminal.err.write("A transaction is open for long; what it says may need a second run of this replay.")
     made, began = 0, time.monotonic()
