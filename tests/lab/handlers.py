@@ -27,7 +27,7 @@ from tests.lab.models import Effect
 __all__ = ["letters", "ordered", "parcels", "trip", "visits"]  # their consumers register themselves
 
 QUICK = RetryPolicy(attempts=3, base_seconds=0.05, cap_seconds=0.2)
-LINGER_SECONDS = 4.0
+LINGER_SECONDS = 6.0
 LEDGER = "TANDEM_LAB_CALLS"
 """Names the file that all processes write their calls to, as "message id, host": the outside sees them all."""
 calls: Counter[int] = Counter()
