@@ -1,9 +1,12 @@
 """Orders that wait for stock, stock that comes, and orders that leave, all at once."""
 
+import time
 from collections.abc import Callable, Iterator
-from uuid import UUID
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from fulfillment import facade
 from fulfillment.models import Reservation
@@ -59,6 +62,26 @@ def test_who_joins_the_line_while_the_product_gets_its_first_shelves_is_not_forg
     assert outcomes(race(contenders)) == {"UUID": 16, "int": 4}
     promised = Reservation.objects.filter(status__in=["held", "allocated"]).count()
     assert (promised, Reservation.objects.backordered().count()) == (8, 8)
+
+
+def somebody_waits_for_a_turn() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_first_shelf_that_comes_while_somebody_joins_the_line_is_put_up_after_that():
+    shops("LIS")
+    order_id = uuid4()
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work():
+            facade.reserve(order_id=order_id, lines=goods.lines(TEA=1, may_wait=True), ship_to=goods.address())
+            coming = pool.submit(race, [arrival("TEA", "LIS", 1)])
+            end = time.monotonic() + 20
+            while not (coming.done() or somebody_waits_for_a_turn()) and time.monotonic() < end:
+                time.sleep(0.01)
+        assert coming.result(timeout=20) == [1]
+    assert goods.reservations(order_id) == [("TEA", "LIS", 1, "allocated")]
 
 
 def test_of_two_who_wait_for_one_piece_the_first_gets_it_and_once():
