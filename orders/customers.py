@@ -14,7 +14,16 @@ from outbox import audit
 from outbox.publishing import require_unit_of_work
 
 _SEE = Q(codename__startswith="view_")
-_ACT = Q(codename__in=["retry_deadletter", "discard_deadletter", "change_order", "change_product", "change_stockitem"])
+_ACT = Q(
+    codename__in=[
+        "retry_deadletter",
+        "discard_deadletter",
+        "operate_breaker",
+        "change_order",
+        "change_product",
+        "change_stockitem",
+    ]
+)
 
 ROLES = {
     "viewer": _SEE,

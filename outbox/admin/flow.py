@@ -1,10 +1,10 @@
-"""Who works, who is paused, and which destinations can be reached."""
+"""Who works, and who is paused or throttled."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from outbox.admin.base import ReadOnlyAdmin, ago, pill
-from outbox.models import Breaker, ConsumerControl, Worker
+from outbox.models import ConsumerControl, Worker
 
 
 @admin.register(Worker)
@@ -30,39 +30,11 @@ class WorkerAdmin(ReadOnlyAdmin):
         return ago(row.seen_at)
 
 
-@admin.register(Breaker)
-class BreakerAdmin(ReadOnlyAdmin):
-    """Circuit breakers, one per destination."""
-
-    list_display = ("destination", "standing", "failures", "reason", "next_probe", "throttled", "changed")
-    ordering = ("destination",)
-
-    @admin.display(description="State")
-    def standing(self, row: Breaker) -> SafeString:
-        """Whether it is called."""
-        return pill(row.state, row.get_state_display())
-
-    @admin.display(description="Next probe")
-    def next_probe(self, row: Breaker) -> SafeString:
-        """When it is tried again."""
-        return ago(row.open_until)
-
-    @admin.display(description="Throttled until")
-    def throttled(self, row: Breaker) -> SafeString:
-        """Until when the destination wants no call."""
-        return ago(row.throttled_until)
-
-    @admin.display(description="Since")
-    def changed(self, row: Breaker) -> SafeString:
-        """When the state changed."""
-        return ago(row.changed_at)
-
-
 @admin.register(ConsumerControl)
 class ConsumerControlAdmin(ReadOnlyAdmin):
-    """What was paused, by whom and why; `manage.py outbox pause` and `resume` change it."""
+    """What was paused or throttled, by whom and why; `manage.py outbox pause`, `resume` and `throttle` change it."""
 
-    list_display = ("consumer", "standing", "reason", "actor", "changed")
+    list_display = ("consumer", "standing", "reason", "actor", "changed", "limits", "limit_reason")
     ordering = ("-paused", "consumer")
 
     @admin.display(description="State")
@@ -74,3 +46,10 @@ class ConsumerControlAdmin(ReadOnlyAdmin):
     def changed(self, row: ConsumerControl) -> SafeString:
         """When that was decided."""
         return ago(row.changed_at)
+
+    @admin.display(description="Limits")
+    def limits(self, row: ConsumerControl) -> str:
+        """What operators allow it."""
+        at_once = f"{row.limit_concurrency} at once" if row.limit_concurrency else ""
+        rate = f"{row.limit_per_second:g} a second" if row.limit_per_second else ""
+        return ", ".join(part for part in (at_once, rate) if part)

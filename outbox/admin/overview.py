@@ -139,7 +139,7 @@ def _destinations() -> list[Line]:
 
 
 def _destination(breaker: Breaker) -> Line:
-    href = reverse("admin:outbox_breaker_changelist")
+    href = address("breaker", breaker.destination)
     if breaker.state == BreakerState.CLOSED:
         return Line(breaker.destination, "asked us to wait", "attention", "Slowed down", breaker.throttled_until, href)
     word = "Not answering" if breaker.state == BreakerState.OPEN else "Being tried"

@@ -58,6 +58,9 @@ class Breaker(Limited):
     recent_retries = models.FloatField(db_default=0.0, default=0.0)
     """Those of them that were repetitions."""
 
+    class Meta:
+        permissions = [("operate_breaker", "May open, close and throttle destinations")]
+
     def __str__(self) -> str:
         return f"{self.destination}: {self.state}"
 
