@@ -24,7 +24,7 @@ from tests.runtime.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.requirement("M8", "M39"),
+    pytest.mark.requirement("M8", "M9", "M14", "M39"),
     pytest.mark.timeout(600),
 ]
 STRIDE = 5
@@ -114,7 +114,6 @@ def test_a_worker_that_dies_between_call_and_record_calls_again_with_the_same_ke
     assert first == second
 
 
-@pytest.mark.requirement("M9")
 def test_a_worker_that_dies_between_call_and_record_never_repeats_a_call_of_at_most_once(zygote: Zygote):
     flow = next(flow for flow in FLOWS if flow.perhaps)
     flow.begin(1_000)
