@@ -25,12 +25,12 @@ _COLUMNS = """
 _CLAIM = f"""
 WITH ahead AS (
     SELECT min(priority) AS priority FROM outbox_delivery
-    WHERE consumer = %s::text AND state = 'ready' AND priority < %s::smallint
+    WHERE consumer = %s::text AND state = 'ready' AND priority < (%s)::smallint
 )
 SELECT {_COLUMNS}, d.priority FROM (
     SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, priority FROM outbox_delivery
     WHERE consumer = %s::text AND state = 'ready' AND (priority, id) >= (
-        coalesce((SELECT priority FROM ahead), %s::smallint),
+        coalesce((SELECT priority FROM ahead), (%s)::smallint),
         CASE WHEN (SELECT priority FROM ahead) IS NULL THEN %s::bigint ELSE 0 END
     ) AND (deliver_by IS NULL OR deliver_by > now())
     ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
