@@ -4,7 +4,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import psutil
@@ -89,17 +89,15 @@ def timers() -> Samples:
 
 
 def idle(cluster: int) -> Samples:
-    """What the processes of the cluster use while nothing happens: share of one core, transactions a second.
-
-    Whoever waits sends single statements, each a transaction of its own.
-    """
-    before, sent, started = _cpu_seconds(cluster), _transactions(), time.monotonic()
-    time.sleep(IDLE_SECONDS)
+    """What the processes of the cluster use while nothing happens: share of one core, statements a second."""
+    before, started = _cpu_seconds(cluster), time.monotonic()
+    statements: set[tuple[int, datetime]] = set()
+    while time.monotonic() < started + IDLE_SECONDS:
+        statements.update(_latest_statements())
+        time.sleep(0.005)
     seconds = time.monotonic() - started
-    return {
-        "idle.cpu": (_cpu_seconds(cluster) - before) / seconds * 100,
-        "idle.statements": (_transactions() - sent - 1) / seconds,
-    }
+    used = _cpu_seconds(cluster) - before
+    return {"idle.cpu": used / seconds * 100, "idle.statements": len(statements) / seconds}
 
 
 def _cpu_seconds(cluster: int) -> float:
@@ -107,9 +105,15 @@ def _cpu_seconds(cluster: int) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in (main, *main.children(recursive=True)))
 
 
-def _transactions() -> int:
-    """Return the transactions of this database so far, this one included."""
+def _latest_statements() -> list[tuple[int, datetime]]:
+    """Return the session and the beginning of each session's latest statement, if that is not long ago.
+
+    Of statements that follow each other within a few milliseconds in one session the last is seen.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush()")
-        cursor.execute("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
-        return int(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT pid, query_start FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            " AND query_start > clock_timestamp() - interval '0.5 s'"
+        )
+        return list(cursor.fetchall())
