@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
 import psycopg
 from django.db import connection
+from django_q.models import OrmQ
 
 from outbox import control
 from outbox.contracts import Command
@@ -16,13 +18,15 @@ from outbox.models import Delivery, Receipt
 from outbox.publishing import send, unit_of_work
 from tests.bench.commands import Call, Forward, Forwarded, Many, Noop, Numbered, Touch, Update
 from tests.bench.engine.raw import LOOPS, START_LOCK
-from tests.bench.measuring import Measure, Samples, wait_until
+from tests.bench.measuring import Measure, Samples, running, wait_until
 from tests.bench.models import Item
 
 BACKLOG = 20_000
 CALLS = 4_000
 """Fewer, since each is a commit of its own: what is compared is the rate."""
 LONG_BACKLOG = 200_000
+STOCK = 2_000
+"""What stock django-q2 drains: fewer, since it is slower."""
 PER_UNIT = 500
 WORKERS = 2
 BENCH = uuid4()
@@ -137,6 +141,26 @@ def raw(loop: str) -> Samples:
     return {loop: BACKLOG / (ended - began)}
 
 
+def stock_django_q2() -> Samples:
+    """Let stock django-q2 drain fewer: the messages per second between its first effect and its last."""
+    empty_tables()
+    stock = {"DJANGO_SETTINGS_MODULE": "tests.bench.stock_settings"}
+    with running(["-m", "tests.bench.stock_fill", str(STOCK)], **stock) as filling:
+        assert filling.wait() == 0
+    with running(["-m", "django", "qcluster"], **stock):
+        wait_until(lambda: touched() > 0, what="the first effect")
+        before, started = touched(), time.monotonic()
+        wait_until(lambda: touched() >= STOCK, what="the last effect")
+        seconds = time.monotonic() - started
+        wait_until(lambda: not OrmQ.objects.filter(key="stock").exists(), what="acknowledgements")
+    return {"django_q2_orm": (STOCK - before) / seconds}
+
+
+def touched() -> int:
+    """Count the items that have been touched."""
+    return Item.objects.filter(touched__gt=0).count()
+
+
 MEASURES: dict[str, Callable[[], Samples] | Measure] = {
     **{loop: partial(raw, loop) for loop in LOOPS},
     "drain.noop": partial(drain, "drain.noop", Noop),
@@ -147,4 +171,5 @@ MEASURES: dict[str, Callable[[], Samples] | Measure] = {
     "old_snapshot": old_snapshot,
     "no_snapshot": partial(drain, "no_snapshot", Noop, LONG_BACKLOG),
     "drain.external": partial(drain, "drain.external", Call, CALLS),
+    "django_q2_orm": stock_django_q2,
 }

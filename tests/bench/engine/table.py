@@ -17,6 +17,7 @@ ROWS = (
     Row("drain.noop", "messages/s", "drain.noop", "", "raw_noop_100"),
     Row("drain.update", "messages/s", "drain.update", ">= 0.9", "raw_savepoint_100"),
     Row("drain.orm", "messages/s", "drain.orm", ">= 0.4", "raw_savepoint_100"),
+    Row("drain.orm", "messages/s", "drain.orm", ">= 8", "django_q2_orm"),
     Row("drain.many", "messages/s", "drain.many", ">= 0.6", "raw_set_100"),
     Row("drain.external", "messages/s", "drain.external"),
     Row("drain.publish", "messages/s", "drain.publish", ">= 0.4", "raw_savepoint_100"),
