@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck, settings
 
 from outbox.engine import shift
 from outbox.invariants import verify
 from outbox.models import Delivery
 
 pytest_plugins = ["tests.reporting"]
+
+# How long an example takes says how busy the machine is, and nothing about the rule.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 EMPTY = f"""
