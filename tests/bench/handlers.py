@@ -17,8 +17,7 @@ def noop(command: Noop, message: Incoming) -> None:
 
 @consumer(Update, name="bench.update", batch=100)
 def update(command: Update, message: Incoming) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE bench_item SET touched = touched + 1 WHERE id = %s", (command.number,))
+    work.update(command.number)
 
 
 @consumer(Touch, name="bench.touch", batch=100)

@@ -1,4 +1,4 @@
-"""Fills stock django-q2's queue."""
+"""Fills stock django-q2's queue: `stock_fill WORK MESSAGES`."""
 
 import sys
 
@@ -8,5 +8,6 @@ django.setup()
 
 from django_q.tasks import async_task  # noqa: E402 - needs the settings
 
-for number in range(1, int(sys.argv[1]) + 1):
-    async_task("tests.bench.work.touch", number)
+work, messages = sys.argv[1], int(sys.argv[2])
+for number in range(1, messages + 1):
+    async_task(f"tests.bench.work.{work}", number)

@@ -7,7 +7,7 @@ to wait for a word.
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,7 +116,7 @@ class Proxy:
 
     async def _pass_on(self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Pass one direction on until it ends, and end the other one with it."""
-        try:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):  # an end was cut: that is what this is for
             while piece := await source.read(CHUNK):
                 if self.latency:
                     await asyncio.sleep(self.latency)
@@ -124,8 +124,6 @@ class Proxy:
                     continue
                 sink.write(piece)
                 await sink.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # an end was cut: that is what this is for
         if not self._silent:
             link.cut()
 

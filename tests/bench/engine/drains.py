@@ -141,11 +141,11 @@ def raw(loop: str) -> Samples:
     return {loop: BACKLOG / (ended - began)}
 
 
-def stock_django_q2() -> Samples:
-    """Let stock django-q2 drain fewer: the messages per second between its first effect and its last."""
+def stock_django_q2(name: str, work: str) -> Samples:
+    """Let stock django-q2 drain fewer: the messages per second between its first effect and its last, under `name`."""
     empty_tables()
     stock = {"DJANGO_SETTINGS_MODULE": "tests.bench.stock_settings"}
-    with running(["-m", "tests.bench.stock_fill", str(STOCK)], **stock) as filling:
+    with running(["-m", "tests.bench.stock_fill", work, str(STOCK)], **stock) as filling:
         assert filling.wait() == 0
     with running(["-m", "django", "qcluster"], **stock):
         wait_until(lambda: touched() > 0, what="the first effect")
@@ -153,7 +153,7 @@ def stock_django_q2() -> Samples:
         wait_until(lambda: touched() >= STOCK, what="the last effect")
         seconds = time.monotonic() - started
         wait_until(lambda: not OrmQ.objects.filter(key="stock").exists(), what="acknowledgements")
-    return {"django_q2_orm": (STOCK - before) / seconds}
+    return {name: (STOCK - before) / seconds}
 
 
 def touched() -> int:
@@ -171,5 +171,6 @@ MEASURES: dict[str, Callable[[], Samples] | Measure] = {
     "old_snapshot": old_snapshot,
     "no_snapshot": partial(drain, "no_snapshot", Noop, LONG_BACKLOG),
     "drain.external": partial(drain, "drain.external", Call, CALLS),
-    "django_q2_orm": stock_django_q2,
+    "django_q2_orm": partial(stock_django_q2, "django_q2_orm", "touch"),
+    "django_q2_update": partial(stock_django_q2, "django_q2_update", "update"),
 }

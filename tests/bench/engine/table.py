@@ -16,6 +16,7 @@ ROWS = (
     Row("drain.noop", "messages/s", "drain.noop", ">= 0.7", "raw_savepoint_noop_100"),
     Row("drain.noop", "messages/s", "drain.noop", "", "raw_noop_100"),
     Row("drain.update", "messages/s", "drain.update", ">= 0.9", "raw_savepoint_100"),
+    Row("drain.update", "messages/s", "drain.update", ">= 8", "django_q2_update"),
     Row("drain.orm", "messages/s", "drain.orm", ">= 0.4", "raw_savepoint_100"),
     Row("drain.orm", "messages/s", "drain.orm", ">= 8", "django_q2_orm"),
     Row("drain.many", "messages/s", "drain.many", ">= 0.6", "raw_set_100"),
