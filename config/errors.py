@@ -85,9 +85,19 @@ def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
         log.error("request_failed", code=kind.code, path=request.path, exc_info=error)
     detail = str(error) if isinstance(error, _OWN_WORDS) else f"{kind.meaning} {kind.remedy}"
     response = respond(kind, request, detail, **_members(error))
-    if kind.status == 401:
-        response["WWW-Authenticate"] = 'Bearer realm="api"'
+    challenge = _challenge(kind, error)
+    if challenge:
+        response["WWW-Authenticate"] = challenge
     return response
+
+
+def _challenge(kind: ProblemType, error: BaseException) -> str:
+    """Return what RFC 6750 wants to be told to those who may not: which scheme, and which scope is missing."""
+    if kind.status == 401:
+        return 'Bearer realm="api"' + (', error="invalid_token"' if kind.code == "invalid_key" else "")
+    if isinstance(error, orders.InsufficientScope):
+        return f'Bearer realm="api", error="insufficient_scope", scope="{" ".join(error.missing)}"'
+    return ""
 
 
 def respond(kind: ProblemType, request: HttpRequest, detail: str = "", **members: Any) -> HttpResponse:

@@ -12,9 +12,9 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 
 from config.problems import PROBLEMS
 from orders.api.schema import described_types, reference_to
-from orders.api_keys import SCOPES
 from orders.representations import Problem
 from orders.requests import END
+from orders.scopes import SCOPES
 
 Document = dict[str, Any]
 
@@ -80,6 +80,7 @@ def _complete(operation: Document) -> None:
     if operation.get("x-scope"):
         codes.add("insufficient_scope")
         operation["description"] = f"Needs the scope `{operation['x-scope']}`."
+        operation["security"] = [{"apiKey": [operation["x-scope"]]}]
     if "requestBody" in operation:
         operation["requestBody"]["required"] = "Idempotency-Key" in _required(operation)
         codes.update(WITH_BODY)

@@ -14,13 +14,8 @@ from django.db import connection
 from orders.errors import InvalidKey
 from orders.models import ApiKey, Customer
 from orders.public_ids import CUSTOMER, public_id
+from orders.scopes import SCOPES, unknown_scopes
 from outbox.publishing import require_unit_of_work
-
-SCOPES = {
-    "orders:read": "Read orders, their progress, timeline and shipments.",
-    "orders:write": "Place and cancel orders.",
-    "payments:read": "Read the payments of orders.",
-}
 
 _ALPHABET = string.ascii_letters + string.digits
 _SHOWN = 8
@@ -57,9 +52,9 @@ def issue_key(
     expires_at: datetime | None = None,
 ) -> str:
     """Make a key for the customer and return it; it cannot be shown again. Raises ValueError for an unknown scope."""
-    unknown = set(scopes) - set(SCOPES)
+    unknown = unknown_scopes(scopes)
     if unknown:
-        raise ValueError(f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}.")
+        raise ValueError(f"There is no scope {', '.join(unknown)}; there are {', '.join(SCOPES)}.")
     prefix = "tdm_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SHOWN))
     key = f"{prefix}_{secrets.token_urlsafe(32)}"
     ApiKey.objects.create(

@@ -35,7 +35,12 @@ class InvalidKey(OrdersError):
 
 
 class InsufficientScope(OrdersError):
-    """The key is good, but does not carry the scope that this call needs."""
+    """The key is good, but does not carry the scopes that this call needs."""
+
+    def __init__(self, *missing: str) -> None:
+        words = f"the scope {missing[0]}" if len(missing) == 1 else f"the scopes {', '.join(missing)}"
+        super().__init__(f"This call needs a key with {words}.")
+        self.missing = missing
 
 
 class NotFound(OrdersError):

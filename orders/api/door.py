@@ -34,7 +34,7 @@ class Door(APIView):
 
     scopes: ClassVar[Mapping[str, str]] = {}
     """The scope that each method needs; a method that is not named needs none."""
-    http_method_names = ("get", "post", "head")
+    http_method_names = ("get", "post", "patch", "delete", "head")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate, check the scope, and note who acts."""
@@ -42,7 +42,7 @@ class Door(APIView):
         caller = caller_of(request)
         needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
         if needed and needed not in caller.scopes:
-            raise InsufficientScope(f"This call needs a key with the scope {needed}.")
+            raise InsufficientScope(needed)
         enter(replace(current(), actor=f"customer:{caller.public_id}"))
 
 

@@ -120,6 +120,8 @@ def test_a_key_does_what_its_scope_allows_and_nothing_else(shop, scope):
                 assert response.status_code in (200, 201, 202), call
             else:
                 assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope"), call
+                assert needed in response.json()["detail"]
+                assert f'scope="{needed}"' in response["WWW-Authenticate"]
     assert limited.get("products").status_code == limited.get("account").status_code == 200
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 
 from config.openapi import openapi_document
 from config.problems import PROBLEMS
+from orders.scopes import SCOPES
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "openapi.json"
 
@@ -42,6 +43,18 @@ def test_every_call_tells_its_problems(document):
                     assert list(response["content"]) == ["application/problem+json"]
                     for code in re.findall(r"`(\w+)`:", response["description"]):
                         assert PROBLEMS[code].status == int(status)
+
+
+def test_every_call_names_its_scope_or_needs_none_at_all(document):
+    without = set()
+    for path, calls in document["paths"].items():
+        for method, call in calls.items():
+            [(scheme, scopes)] = call["security"][0].items()
+            assert scheme == "apiKey"
+            assert set(scopes) <= set(SCOPES)
+            assert ("403" in call["responses"]) == bool(scopes)
+            without |= set() if scopes else {(method, path)}
+    assert without == {("get", f"/api/v1/{path}") for path in ("account", "products", "products/{sku}")}
 
 
 def test_every_problem_is_told_by_some_call_or_is_of_no_call(document):
