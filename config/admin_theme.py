@@ -36,6 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         (
             ("Orders", "receipt_long", "orders_order"),
             ("Customers", "group", "orders_customer"),
+            ("API keys", "key", "orders_apikey"),
             ("Products", "inventory_2", "orders_product"),
         ),
     ),

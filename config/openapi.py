@@ -76,13 +76,14 @@ def _operations(result: Document) -> Iterator[Document]:
 
 
 def _complete(operation: Document) -> None:
+    body_required = operation.pop("x-body-required", False)
     codes = {*EVERY_CALL, *operation.pop("x-problems", ())}
     if operation.get("x-scope"):
         codes.add("insufficient_scope")
         operation["description"] = f"Needs the scope `{operation['x-scope']}`."
         operation["security"] = [{"apiKey": [operation["x-scope"]]}]
     if "requestBody" in operation:
-        operation["requestBody"]["required"] = "Idempotency-Key" in _required(operation)
+        operation["requestBody"]["required"] = body_required
         codes.update(WITH_BODY)
     names = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "Idempotency-Key" in names:
@@ -97,10 +98,6 @@ def _complete(operation: Document) -> None:
     if "If-None-Match" in names:
         responses["304"] = {"description": "Nothing has changed.", "headers": _headers("X-Correlation-ID", "ETag")}
     responses.update(_problem_responses(codes))
-
-
-def _required(operation: Document) -> set[str]:
-    return {parameter["name"] for parameter in operation.get("parameters", ()) if parameter.get("required")}
 
 
 def _problem_responses(codes: set[str]) -> Document:

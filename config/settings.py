@@ -199,6 +199,7 @@ MESSAGES_KEPT_DAYS = env.int("MESSAGES_KEPT_DAYS", default=400)
 RECEIPTS_KEPT_DAYS = env.int("RECEIPTS_KEPT_DAYS", default=430)
 ATTEMPTS_KEPT_DAYS = env.int("ATTEMPTS_KEPT_DAYS", default=400)
 DEAD_LETTERS_WAIT_DAYS = env.int("DEAD_LETTERS_WAIT_DAYS", default=90)
+RATE_LIMIT_PER_SECOND = env.int("RATE_LIMIT_PER_SECOND", default=200)
 REVIEW_ABOVE = env.str("REVIEW_ABOVE", default="10000.00")
 
 PAYMENT_API_BASE = env.str("PAYMENT_API_BASE", default="https://api.stripe.com")

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 
+from orders.api_keys import revoke_keys
 from orders.customers import allow_backorders
 from orders.models import ApiKey, Customer, Order, OrderLine, Product, ProductPrice, TaxClass
 from orders.public_ids import ORDER, public_id
@@ -67,6 +68,36 @@ class CustomerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships
     list_display = ("name", "email", "public_id", "created_at")
     search_fields = ("name", "email", "=id")
     inlines = (ApiKeyInline,)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """API keys, without what could be tried against them; those that leaked are revoked here."""
+
+    list_display = ("prefix", "customer", "name", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_select_related = ("customer",)
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("=prefix", "customer__name")
+    exclude = ("secret_hash",)
+    action_form = ReasonedActionForm
+    actions = ("revoke",)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may revoke keys."""
+        return request.user.has_perm("orders.change_apikey")
+
+    @admin.action(permissions=["revoke"], description="Revoke the selected")
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """They are refused from their next request on; that cannot be undone."""
+        try:
+            reason = audit.require_reason(request.POST.get("reason", ""))
+        except IllegalOperation as error:
+            messages.error(request, f"Nothing was changed. {error}")
+            return
+        with scope(actor=f"staff:{request.user.get_username()}"), unit_of_work():
+            revoked = revoke_keys(key_ids=list(queryset.values_list("id", flat=True)), reason=reason)
+        names = ", ".join(f"{key.prefix}…" for key in revoked)
+        messages.success(request, f"{names or 'Nothing'} revoked: refused from the next request on.")
 
 
 class PriceInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold ships no types

@@ -1,46 +1,36 @@
-"""API keys: made once, shown once, kept as a hash."""
+"""API keys: made once, shown once, kept as a hash; replaced with an overlap, revoked at once."""
 
-import hashlib
-import hmac
 import secrets
 import string
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.contrib.postgres.functions import TransactionNow
+from django.db.models import Q
 
-from orders.errors import InvalidKey
+from orders.callers import PREFIX_SHOWN, Caller, hash_of_key
+from orders.errors import FieldError, InsufficientScope, NotFound, ValidationFailed, VersionConflict
 from orders.models import ApiKey, Customer
-from orders.public_ids import CUSTOMER, public_id
+from orders.requests import CreateApiKey
 from orders.scopes import SCOPES, unknown_scopes
+from outbox import audit
 from outbox.publishing import require_unit_of_work
 
+MOST_KEYS = 100
+"""Keys of one customer that work at the same time."""
+
+_LIVE = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=TransactionNow()))
 _ALPHABET = string.ascii_letters + string.digits
-_SHOWN = 8
-_PREFIX_LENGTH = len("tdm_") + _SHOWN
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Who is calling, as the key tells."""
+class NewKey:
+    """A key that was just made, and its only chance to be shown."""
 
-    customer_id: UUID
-    customer_name: str
-    key_name: str
-    key_prefix: str
-    scopes: frozenset[str]
-    is_authenticated: bool = True
-
-    @property
-    def public_id(self) -> str:
-        """The customer's id as the outside sees it."""
-        return public_id(CUSTOMER, self.customer_id)
-
-
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    row: ApiKey
+    key: str
 
 
 @require_unit_of_work
@@ -51,49 +41,159 @@ def issue_key(
     scopes: Collection[str] = tuple(SCOPES),
     expires_at: datetime | None = None,
 ) -> str:
-    """Make a key for the customer and return it; it cannot be shown again. Raises ValueError for an unknown scope."""
+    """Make a key for the customer and return it; it cannot be shown again. Raises ValueError for an unknown scope.
+
+    Without `scopes` it may do everything.
+    """
     unknown = unknown_scopes(scopes)
     if unknown:
         raise ValueError(f"There is no scope {', '.join(unknown)}; there are {', '.join(SCOPES)}.")
-    prefix = "tdm_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SHOWN))
+    return _issue(customer_id=customer.id, name=name, scopes=sorted(scopes), expires_at=expires_at).key
+
+
+def _issue(**columns: object) -> NewKey:
+    prefix = "tdm_" + "".join(secrets.choice(_ALPHABET) for _ in range(PREFIX_SHOWN))
     key = f"{prefix}_{secrets.token_urlsafe(32)}"
-    ApiKey.objects.create(
-        customer=customer,
-        name=name,
-        prefix=prefix,
-        secret_hash=_hash(key),
-        scopes=sorted(scopes),
-        expires_at=expires_at,
+    row = ApiKey(prefix=prefix, secret_hash=hash_of_key(key), **columns)
+    row.save(force_insert=True)
+    row.refresh_from_db()
+    return NewKey(row, key)
+
+
+@require_unit_of_work
+def create_key(*, by: Caller, wish: CreateApiKey) -> NewKey:
+    """Make another key for the caller's customer, which may do no more than the caller's own, and no longer.
+
+    Raises ValidationFailed, InsufficientScope.
+    """
+    _check_scopes(by, wish)
+    now = _hold_customer(by)
+    _check_bounds(by, wish, now)
+    limits = [limit for limit in (wish.rate_limit, by.key_rate_limit) if limit is not None]
+    made = _issue(
+        customer_id=by.customer_id,
+        name=wish.name,
+        scopes=sorted(set(wish.scopes)),
+        expires_at=wish.expires_at or by.key_expires_at,
+        rate_limit=min(limits, default=None),
     )
+    audit.record("create_api_key", made.row.public_id, reason="", after={"name": wish.name, "scopes": made.row.scopes})
+    return made
+
+
+def _check_scopes(by: Caller, wish: CreateApiKey) -> None:
+    unknown = set(unknown_scopes(wish.scopes))
+    if unknown:
+        there = ", ".join(SCOPES)
+        raise ValidationFailed(
+            [
+                FieldError(f"/scopes/{place}", "unknown_scope", f"There is no scope {scope!r}; there are {there}.")
+                for place, scope in enumerate(wish.scopes)
+                if scope in unknown
+            ]
+        )
+    _check_within(by, wish.scopes)
+
+
+def _check_within(by: Caller, scopes: Collection[str]) -> None:
+    """Raise InsufficientScope where a key would make, or get hold of, one that may do more than itself."""
+    beyond = set(scopes) - by.scopes
+    if beyond:
+        raise InsufficientScope(*sorted(beyond))
+
+
+def _hold_customer(by: Caller) -> datetime:
+    """Lock the customer, so that its keys are counted one after the other; return the database's time."""
+    held = Customer.objects.select_for_update().filter(id=by.customer_id).annotate(now=TransactionNow()).get()
+    if ApiKey.objects.filter(_LIVE, customer_id=by.customer_id).count() >= MOST_KEYS:
+        detail = f"An account has up to {MOST_KEYS} keys that work. Revoke those that are not needed."
+        raise ValidationFailed([FieldError("", "too_many_keys", detail)])
+    now: datetime = held.now
+    return now
+
+
+def _check_bounds(by: Caller, wish: CreateApiKey, now: datetime) -> None:
+    errors = []
+    if wish.expires_at is not None and wish.expires_at <= now:
+        errors.append(FieldError("/expires_at", "in_the_past", "This time is over."))
+    if wish.expires_at is not None and by.key_expires_at is not None and wish.expires_at > by.key_expires_at:
+        detail = (
+            f"The key that you call with ends at {by.key_expires_at.isoformat()}; it can make none that lasts longer."
+        )
+        errors.append(FieldError("/expires_at", "too_late", detail))
+    if wish.rate_limit is not None and by.key_rate_limit is not None and wish.rate_limit > by.key_rate_limit:
+        detail = f"Your own key has a limit of {by.key_rate_limit} requests a second."
+        errors.append(FieldError("/rate_limit", "too_large", detail))
+    if errors:
+        raise ValidationFailed(errors)
+
+
+@require_unit_of_work
+def rotate_key(*, by: Caller, key_id: UUID, overlap: timedelta, expected_version: int | None = None) -> NewKey:
+    """Make a key that takes over from another one, which goes on to work for `overlap`, and no longer than before.
+
+    Raises NotFound, VersionConflict, InsufficientScope, ValidationFailed for a key that does not work any more.
+    """
+    _hold_customer(by)
+    old = _own_key(by, key_id, expected_version)
+    if not ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=TransactionNow()), id=old.id, revoked_at=None
+    ).exists():
+        detail = "This key does not work any more, so none can take over from it. Make a new one."
+        raise ValidationFailed([FieldError("", "key_not_live", detail)])
+    made = _issue(
+        customer_id=old.customer_id,
+        name=old.name,
+        scopes=old.scopes,
+        expires_at=old.expires_at,
+        rate_limit=old.rate_limit,
+        replaces_id=old.id,
+    )
+    sooner = Q(expires_at=None) | Q(expires_at__gt=TransactionNow() + overlap)
+    ApiKey.objects.filter(sooner, id=old.id).update(expires_at=TransactionNow() + overlap)
+    _changed(old)
+    audit.record("rotate_api_key", old.public_id, reason="", after={"by": made.row.public_id})
+    return made
+
+
+@require_unit_of_work
+def revoke_key(*, by: Caller, key_id: UUID, expected_version: int | None = None) -> ApiKey:
+    """Let a key work no more, from the next request on; one that is revoked already is left as it is.
+
+    Raises NotFound, VersionConflict, InsufficientScope.
+    """
+    key = _own_key(by, key_id, expected_version)
+    if key.revoked_at is None:
+        _revoke(key, reason="")
     return key
 
 
-# Reading the key and noting its use is one statement. The note is made at most once a minute and never waits: a row
-# that is locked is skipped.
-_FIND = """
-WITH used AS (
-    UPDATE orders_apikey SET last_used_at = now() WHERE id IN (
-        SELECT id FROM orders_apikey
-        WHERE prefix = %(prefix)s AND secret_hash = %(hash)s AND revoked_at IS NULL
-          AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-        FOR UPDATE SKIP LOCKED)
-)
-SELECT key.customer_id, customer.name, key.name, key.prefix, key.scopes, key.secret_hash
-FROM orders_apikey AS key JOIN orders_customer AS customer ON customer.id = key.customer_id
-WHERE key.prefix = %(prefix)s AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > now())
-"""
+@require_unit_of_work
+def revoke_keys(*, key_ids: Collection[UUID], reason: str) -> list[ApiKey]:
+    """Revoke keys on the staff's word, whosever they are; return those that were not revoked yet."""
+    keys = list(ApiKey.objects.select_for_update().filter(id__in=key_ids, revoked_at=None).order_by("id"))
+    for key in keys:
+        _revoke(key, reason=reason)
+    return keys
 
 
-def caller_of(key: str) -> Caller:
-    """Return who holds the key. Raises InvalidKey for an unknown, expired or revoked one, without telling which."""
-    refusal = InvalidKey("This API key is unknown, expired or revoked. Check it, or make a new one.")
-    if not key.isascii() or "\0" in key:
-        raise refusal
-    digest = _hash(key)
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, {"prefix": key[:_PREFIX_LENGTH], "hash": digest})
-        row = cursor.fetchone()
-    if row is None or not hmac.compare_digest(bytes(row[5]), digest):
-        raise refusal
-    customer_id, customer_name, key_name, prefix, scopes, _ = row
-    return Caller(customer_id, customer_name, key_name, prefix, frozenset(scopes))
+def _own_key(by: Caller, key_id: UUID, expected_version: int | None) -> ApiKey:
+    key = ApiKey.objects.select_for_update().filter(customer_id=by.customer_id, id=key_id).first()
+    if key is None:
+        raise NotFound("There is no such API key.")
+    if expected_version is not None and expected_version != key.version:
+        raise VersionConflict(f"The key is at version {key.version} by now. Read it again, then decide.")
+    _check_within(by, key.scopes)
+    return key
+
+
+def _revoke(key: ApiKey, *, reason: str) -> None:
+    ApiKey.objects.filter(id=key.id).update(revoked_at=TransactionNow())
+    _changed(key)
+    audit.record("revoke_api_key", key.public_id, reason=reason)
+
+
+def _changed(key: ApiKey) -> None:
+    key.version += 1
+    key.save(update_fields=["version"])
+    key.refresh_from_db()

@@ -3,8 +3,14 @@
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from orders.api_keys import Caller, caller_of
+from orders.callers import Caller, caller_of
 from orders.errors import AuthenticationRequired
+
+
+def presented_key(request: Request) -> str:
+    """Return the key that the request carries, whether it is a good one or not; empty without one."""
+    scheme, _, key = request.headers.get("Authorization", "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -12,10 +18,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller]:
         """Return the caller. Raises AuthenticationRequired without a key, InvalidKey with a wrong one."""
-        scheme, _, key = request.headers.get("Authorization", "").strip().partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        key = presented_key(request)
+        if not key:
             raise AuthenticationRequired("Send your API key in the header Authorization: Bearer tdm_….")
-        caller = caller_of(key.strip())
+        caller = caller_of(key)
         return caller, caller
 
     def authenticate_header(self, request: Request) -> str:

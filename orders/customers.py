@@ -21,6 +21,7 @@ _ACT = Q(
         "operate_breaker",
         "change_order",
         "change_product",
+        "change_apikey",
         "change_stockitem",
     ]
 )

@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from orders.public_ids import CUSTOMER, ORDER, public_id
+from orders.public_ids import API_KEY, CUSTOMER, ORDER, public_id
 from orders.states import ORDER as MACHINE
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus, Route
 
@@ -26,6 +26,9 @@ class Customer(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True, db_default="")
+    rate_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Requests a second with all its keys; null for RATE_LIMIT_PER_SECOND."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -53,6 +56,19 @@ class ApiKey(models.Model):
         max_length=32, help_text="SHA-256 of the whole key: 256 random bits need no slow hash."
     )
     scopes = ArrayField(models.CharField(max_length=40))
+    rate_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Requests a second with this key; null where only the customer's limit holds."
+    )
+    replaces = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replaced_by",
+        db_index=False,
+        help_text="The key that it took over from; null for one that was made anew.",
+    )
+    version = models.PositiveIntegerField(db_default=1, help_text="Grows with each change; for If-Match.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -67,6 +83,11 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})"
+
+    @property
+    def public_id(self) -> str:
+        """The id as the outside sees it, `key_…`."""
+        return public_id(API_KEY, self.id)
 
 
 class TaxClass(models.Model):
@@ -97,6 +118,7 @@ class Product(models.Model):
     weight_grams = models.PositiveIntegerField()
     active = models.BooleanField(db_default=True, help_text="Inactive products cannot be ordered.")
     backorder = models.BooleanField(db_default=False, help_text="May be ordered beyond what is in stock.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["sku"]

@@ -3,7 +3,7 @@
 import re
 from uuid import UUID
 
-ORDER, CUSTOMER, PAYMENT, SHIPMENT = "ord", "cus", "pay", "shp"
+ORDER, CUSTOMER, PAYMENT, SHIPMENT, API_KEY = "ord", "cus", "pay", "shp", "key"
 
 _HEX = re.compile(r"[0-9a-f]{32}")
 

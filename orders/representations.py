@@ -102,6 +102,7 @@ class OrderObject(Representation, frozen=True, kw_only=True):
     reason: Annotated[str | None, Meta(description="The same in words.")]
     version: Annotated[int, Meta(description="Grows when a person edits the order; for If-Match.")]
     placed_at: datetime
+    created_at: Annotated[datetime, Meta(description="The same as `placed_at`, as every object has it.")]
     updated_at: datetime
     progress: Progress
     links: OrderLinks
@@ -205,6 +206,7 @@ class ProductObject(Representation, frozen=True, kw_only=True):
     tax_rate: str
     weight_grams: int
     availability: Availability
+    created_at: datetime
 
 
 class ProductList(Representation, frozen=True, kw_only=True):
@@ -216,19 +218,44 @@ class ProductList(Representation, frozen=True, kw_only=True):
 
 
 class ApiKeyObject(Representation, frozen=True, kw_only=True):
-    """The key of this call."""
+    """An API key, without its secret."""
 
+    id: Annotated[str, Meta(examples=["key_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"])]
+    object: Literal["api_key"] = "api_key"
     name: str
-    prefix: str
+    prefix: Annotated[str, Meta(description="How the key begins.", examples=["tdm_q7Fh2LxA"])]
     scopes: list[str]
+    rate_limit: Annotated[int | None, Meta(description="Requests a second; null where only the account's limit holds.")]
+    replaces: Annotated[str | None, Meta(description="The key that it took over from.")]
+    version: Annotated[int, Meta(description="Grows with each change; for If-Match.")]
+    created_at: datetime
+    expires_at: Annotated[datetime | None, Meta(description="From when it is refused; null for never.")]
+    revoked_at: datetime | None
+    last_used_at: Annotated[datetime | None, Meta(description="Exact to the minute.")]
+
+
+class NewApiKeyObject(ApiKeyObject, frozen=True, kw_only=True):
+    """An API key that was just made: `key` is shown this once."""
+
+    key: Annotated[str, Meta(description="The key itself. Keep it safe: it cannot be shown again.")]
+
+
+class ApiKeyList(Representation, frozen=True, kw_only=True):
+    """A page of API keys, newest first."""
+
+    data: list[ApiKeyObject]
+    next: str | None
+    previous: str | None
 
 
 class AccountObject(Representation, frozen=True, kw_only=True):
-    """The caller itself."""
+    """The caller itself, and the key of this call."""
 
     id: str
     object: Literal["account"] = "account"
     name: str
+    created_at: datetime
+    rate_limit: Annotated[int, Meta(description="Requests a second, with all keys together.")]
     api_key: ApiKeyObject
 
 

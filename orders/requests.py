@@ -1,9 +1,12 @@
 """What customers may ask for: types with their bounds. Pure; the OpenAPI document is generated from them too."""
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from orders.scopes import SCOPES
 
 END = r"(?![\s\S])"
 """The very end of a text; `$` would let a line break pass. The OpenAPI document shows it as `$`."""
@@ -70,3 +73,28 @@ class CancelOrder(Request, frozen=True, kw_only=True):
     """A wish to cancel."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=LINE_OF_TEXT)] = "Cancelled by the customer."
+
+
+class CreateApiKey(Request, frozen=True, kw_only=True):
+    """A wish for another API key."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE_OF_TEXT, examples=["Warehouse terminal"])]
+    scopes: Annotated[
+        tuple[Annotated[str, Meta(max_length=40, extra_json_schema={"enum": list(SCOPES)})], ...],
+        Meta(min_length=1, max_length=40, description="What it may do; nothing that your own key may not."),
+    ]
+    expires_at: (
+        Annotated[datetime, Meta(tz=True, description="From when it is refused; not later than your own key.")] | None
+    ) = None
+    rate_limit: (
+        Annotated[int, Meta(ge=1, le=1_000_000, description="Requests a second; without it, what the account may.")]
+        | None
+    ) = None
+
+
+class RotateApiKey(Request, frozen=True, kw_only=True):
+    """A wish for a key that takes over from another one."""
+
+    overlap_seconds: Annotated[
+        int, Meta(ge=0, le=604_800, description="How long the former key goes on to work; a day unless told otherwise.")
+    ] = 86_400

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from fulfillment.facade import ShipmentView
-from orders.api_keys import Caller
-from orders.models import Order, OrderLine, Product
+from orders.callers import Caller
+from orders.models import ApiKey, Order, OrderLine, Product
 from orders.pricing import plain
-from orders.public_ids import ORDER, PAYMENT, SHIPMENT, public_id
+from orders.public_ids import API_KEY, ORDER, PAYMENT, SHIPMENT, public_id
 from orders.representations import (
     AccountObject,
     ApiKeyObject,
     Availability,
     Money,
+    NewApiKeyObject,
     OrderLineObject,
     OrderLinks,
     OrderObject,
@@ -66,6 +68,7 @@ def order_object(order: Order, lines: Sequence[OrderLine], progress: Progress, b
         reason=order.reason or None,
         version=order.version,
         placed_at=order.placed_at,
+        created_at=order.placed_at,
         updated_at=order.updated_at,
         progress=progress,
         links=order_links(base, public),
@@ -127,10 +130,42 @@ def product_object(product: Product, available: int) -> ProductObject:
         tax_rate=_share(product.tax_class.rate),
         weight_grams=product.weight_grams,
         availability=Availability(quantity=available, backorder=product.backorder),
+        created_at=product.created_at,
     )
 
 
-def account_object(caller: Caller) -> AccountObject:
-    """Return the caller as it sees itself."""
-    key = ApiKeyObject(name=caller.key_name, prefix=caller.key_prefix, scopes=sorted(caller.scopes))
-    return AccountObject(id=caller.public_id, name=caller.customer_name, api_key=key)
+def account_object(caller: Caller, key: ApiKey, rate_limit: int) -> AccountObject:
+    """Return the caller as it sees itself, with the key of this call."""
+    return AccountObject(
+        id=caller.public_id,
+        name=caller.customer_name,
+        created_at=caller.customer_since,
+        rate_limit=rate_limit,
+        api_key=api_key_object(key),
+    )
+
+
+def api_key_object(key: ApiKey) -> ApiKeyObject:
+    """Return a key as its customer sees it."""
+    return ApiKeyObject(**_api_key(key))
+
+
+def new_api_key_object(row: ApiKey, key: str) -> NewApiKeyObject:
+    """Return a key that was just made, the one time that it is shown."""
+    return NewApiKeyObject(**_api_key(row), key=key)
+
+
+def _api_key(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.public_id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": key.scopes,
+        "rate_limit": key.rate_limit,
+        "replaces": public_id(API_KEY, key.replaces_id) if key.replaces_id else None,
+        "version": key.version,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
+    }

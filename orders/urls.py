@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.api import catalogue, orders
+from orders.api import catalogue, keys, orders
 
 api_urls = [
     path("orders", orders.OrdersView.as_view(), name="orders"),
@@ -15,4 +15,7 @@ api_urls = [
     path("products", catalogue.ProductsView.as_view(), name="products"),
     path("products/<str:sku>", catalogue.ProductView.as_view(), name="product"),
     path("account", catalogue.AccountView.as_view(), name="account"),
+    path("api_keys", keys.ApiKeysView.as_view(), name="api-keys"),
+    path("api_keys/<str:key_id>", keys.ApiKeyView.as_view(), name="api-key"),
+    path("api_keys/<str:key_id>/rotation", keys.RotationView.as_view(), name="api-key-rotation"),
 ]

@@ -54,6 +54,9 @@ class Caller:
         content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
         return self.http.post(_url(path), content, content_type="application/json", headers=_headers(headers))
 
+    def delete(self, path: str, **headers: str) -> HttpResponse:
+        return self.http.delete(_url(path), headers=_headers(headers))
+
     def place(self, body: Any = None, key: str | None = None, **headers: str) -> HttpResponse:
         return self.post("orders", body or order_of(), idempotency_key=key or str(uuid4()), **headers)
 

@@ -1,5 +1,6 @@
 """The catalogue, and the caller itself."""
 
+from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -9,7 +10,7 @@ from orders.api.filters import PRODUCT_FILTERS, filters_of
 from orders.api.pagination import Listing
 from orders.api.schema import IF_NONE_MATCH, PAGING, documented, path, query
 from orders.errors import NotFound
-from orders.models import Product
+from orders.models import ApiKey, Product
 from orders.representations import AccountObject, ProductList, ProductObject
 from orders.serializers import account_object, product_object
 
@@ -74,4 +75,7 @@ class AccountView(Door):
     )
     def get(self, request: Request) -> HttpResponse:
         """Show who calls with which key."""
-        return show(request, account_object(caller_of(request)))
+        caller = caller_of(request)
+        key = ApiKey.objects.get(id=caller.key_id)
+        limit = caller.customer_rate_limit or settings.RATE_LIMIT_PER_SECOND
+        return show(request, account_object(caller, key, limit))

@@ -13,11 +13,13 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from orders.api_keys import Caller
+from orders.authentication import presented_key
+from orders.callers import Caller
 from orders.errors import IdempotencyKeyRequired, InsufficientScope, MalformedRequest, NotFound, VersionConflict
 from orders.models import Order
 from orders.public_ids import ORDER, parse_public_id
 from orders.representations import Representation
+from orders.sealing import seal, unseal
 from outbox import idempotency
 from outbox.context import current, enter
 from outbox.idempotency import Answer
@@ -131,10 +133,14 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return text
 
 
-def once(request: Request, document: object, work: Callable[[], Answer], *, required: bool) -> Answer:
+def once(
+    request: Request, document: object, work: Callable[[], Answer], *, required: bool = False, secret: bool = False
+) -> Answer:
     """Do `work` in one unit of work, once per Idempotency-Key; repeat the remembered answer otherwise.
 
-    Raises IdempotencyKeyRequired, and the errors of outbox.idempotency.
+    A key is its customer's for this method and path. Where the answer has a `secret` in it, it is remembered sealed
+    with the caller's API key, and only for that one. Raises IdempotencyKeyRequired, and the errors of
+    outbox.idempotency.
     """
     text = idempotency_key(request)
     if text is None:
@@ -142,20 +148,23 @@ def once(request: Request, document: object, work: Callable[[], Answer], *, requ
             raise IdempotencyKeyRequired("Send an Idempotency-Key, so that a repeated request orders only once.")
         with unit_of_work():
             return work()
-    scope = f"{caller_of(request).public_id} {request.method} {request.path}"
-    key = idempotency.Key(scope, text, idempotency.hash_of(document))
+    caller = caller_of(request)
+    whose = f"{caller.public_id} {caller.key_prefix}" if secret else caller.public_id
+    key = idempotency.Key(f"{whose} {request.method} {request.path}", text, idempotency.hash_of(document))
+    api_key = presented_key(request) if secret else None
     try:
-        return _once(key, work)
+        return _once(key, work, api_key)
     except idempotency.KeyTaken:
         # Its answer was committed between our look and our insert: the second look finds it.
-        return _once(key, work)
+        return _once(key, work, api_key)
 
 
-def _once(key: idempotency.Key, work: Callable[[], Answer]) -> Answer:
+def _once(key: idempotency.Key, work: Callable[[], Answer], api_key: str | None) -> Answer:
     with unit_of_work():
         known = idempotency.begin(key)
         if known is not None:
-            return replace(known, headers={**known.headers, "Idempotent-Replayed": "true"})
+            body = known.body if api_key is None else unseal(known.body, api_key)
+            return replace(known, body=body, headers={**known.headers, "Idempotent-Replayed": "true"})
         answer = work()
-        idempotency.remember(key, answer)
+        idempotency.remember(key, answer if api_key is None else replace(answer, body=seal(answer.body, api_key)))
         return answer

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from orders.representations import Representation
@@ -46,6 +47,7 @@ PAGING = (
     query("limit", "How many on a page.", type="integer", minimum=1, maximum=100, default=20),
     query("cursor", "From `next` or `previous`.", pattern="^[A-Za-z0-9_-]+$"),
 )
+API_KEY_ID = path("key_id", "The key's id, `key_…`.")
 ORDER_ID = path("order_id", "The order's id, `ord_…`.")
 IF_NONE_MATCH = header("If-None-Match", "An ETag you have: 304 when nothing has changed.")
 PREFER_WAIT = header("Prefer", "`wait=N`: answer when something has changed, after N seconds (up to 30) at the latest.")
@@ -88,5 +90,9 @@ def documented(
         request={"application/json": reference_to(asks)} if asks else None,
         responses=answers,
         parameters=list(parameters),
-        extensions={"x-problems": list(problems), **({"x-scope": scope} if scope else {})},
+        extensions={
+            "x-problems": list(problems),
+            "x-body-required": asks is not None and any(field.required for field in msgspec.structs.fields(asks)),
+            **({"x-scope": scope} if scope else {}),
+        },
     )

@@ -29,6 +29,11 @@ _KINDS = (
     (re.compile(r"Expected `str` of length <= (\d+)"), "too_long", "This may have at most {} characters."),
     (re.compile(r"Expected `(?:array|object)` of length >= (\d+)"), "too_few", "This needs at least {} entries."),
     (re.compile(r"Expected `(?:array|object)` of length <= (\d+)"), "too_many", "This may have at most {} entries."),
+    (
+        re.compile(r"Invalid RFC3339 encoded datetime|Expected `datetime` with a timezone"),
+        "invalid_format",
+        "This has to be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z.",
+    ),
     (re.compile(r"Expected `str` matching regex '(.*)'"), "invalid_format", "This has to match {}."),
 )
 

@@ -12,6 +12,7 @@ from config.reference import PAGES
 from config.reference.data import APPS, MEANINGS, meaning, models_of
 from config.reference.machines import machines
 from config.reference.messages import field_meaning, producers
+from orders.scopes import SCOPES
 from orders.states import ORDER
 from outbox.catalogue import catalogue
 
@@ -107,3 +108,9 @@ def test_every_machine_is_drawn_with_every_transition():
     assert all(f"    {source} --> {target}\n" in drawn[0][0] for source, target in ORDER.pairs())
     names = {machine.name for machine in machines()}
     assert names == {"order", "payment", "payment_operation", "reservation", "consignment", "shipment"}
+
+
+@pytest.mark.requirement("M43")
+def test_the_how_to_of_keys_lists_every_scope_as_it_is():
+    page = (DOCS / "how-to" / "use-api-keys.md").read_text()
+    assert dict(re.findall(r"^\| `(\w+:\w+)` \| (.+) \|$", page, re.MULTILINE)) == SCOPES

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand
 
 from fulfillment import facade as fulfillment
-from orders.api_keys import caller_of
+from orders.callers import caller_of
 from orders.customers import create_customer, create_staff, load_catalogue
 from orders.demo_catalogue import CATALOGUE, WAREHOUSES
 from orders.errors import InvalidKey

@@ -1,0 +1,80 @@
+"""Who is calling: from a presented key to the customer, in one statement."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from orders.errors import InvalidKey
+from orders.public_ids import CUSTOMER, public_id
+
+PREFIX_SHOWN = 8
+PREFIX_LENGTH = len("tdm_") + PREFIX_SHOWN
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is calling, as the key tells."""
+
+    customer_id: UUID
+    customer_name: str
+    customer_since: datetime
+    customer_rate_limit: int | None
+    """Requests a second that the customer may make with all keys; None for the usual."""
+    key_id: UUID
+    key_prefix: str
+    scopes: frozenset[str]
+    key_expires_at: datetime | None
+    key_rate_limit: int | None
+    """Requests a second that this key may make; None where only the customer's limit holds."""
+    is_authenticated: bool = True
+
+    @property
+    def public_id(self) -> str:
+        """The customer's id as the outside sees it."""
+        return public_id(CUSTOMER, self.customer_id)
+
+
+def hash_of_key(key: str) -> bytes:
+    """Return what is kept of a key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def prefix_of(key: str) -> str:
+    """Return the part of a key by which it is found and shown."""
+    return key[:PREFIX_LENGTH]
+
+
+# Reading the key and noting its use is one statement. The note is made at most once a minute and never waits: a row
+# that is locked is skipped.
+_FIND = """
+WITH used AS (
+    UPDATE orders_apikey SET last_used_at = now() WHERE id IN (
+        SELECT id FROM orders_apikey
+        WHERE prefix = %(prefix)s AND secret_hash = %(hash)s AND revoked_at IS NULL
+          AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+        FOR UPDATE SKIP LOCKED)
+)
+SELECT key.secret_hash, key.scopes, customer.id, customer.name, customer.created_at, customer.rate_limit,
+       key.id, key.prefix, key.expires_at, key.rate_limit
+FROM orders_apikey AS key JOIN orders_customer AS customer ON customer.id = key.customer_id
+WHERE key.prefix = %(prefix)s AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > now())
+"""
+
+
+def caller_of(key: str) -> Caller:
+    """Return who holds the key. Raises InvalidKey for an unknown, expired or revoked one, without telling which."""
+    refusal = InvalidKey("This API key is unknown, expired or revoked. Check it, or make a new one.")
+    if not key.isascii() or "\0" in key:
+        raise refusal
+    digest = hash_of_key(key)
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, {"prefix": prefix_of(key), "hash": digest})
+        row = cursor.fetchone()
+    if row is None or not hmac.compare_digest(bytes(row[0]), digest):
+        raise refusal
+    _, scopes, customer_id, name, since, customer_limit, key_id, prefix, expires_at, key_limit = row
+    return Caller(customer_id, name, since, customer_limit, key_id, prefix, frozenset(scopes), expires_at, key_limit)
