@@ -20,7 +20,7 @@ from fulfillment.services.cancelling import VoidPlan
 from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.destinations import Destination
 from outbox.fairness import by_actor
-from outbox.outcomes import Failure, Permanent
+from outbox.outcomes import Failure, NotDone, Permanent, permanent
 
 CARRIER = Destination("carrier", concurrency=20)
 
@@ -56,12 +56,13 @@ def cancel_shipments(command: CancelShipments, message: Incoming) -> None:
 
 
 @consumer(FollowParcel, name="fulfillment.follow_parcel")
-def follow_parcel(command: FollowParcel, message: Incoming) -> None:
+def follow_parcel(command: FollowParcel, message: Incoming) -> NotDone | None:
     """Apply what the carrier reported; what cannot be is for a person to look at, at once."""
     try:
         tracking.follow_parcel(report=command)
     except (ContradictoryCarrier, NothingReserved) as error:
-        raise Permanent(str(error)) from error
+        return permanent(str(error))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,13 @@ class BookParcel:
         begun = shipping.begin_booking(order_id=command.order_id, shipment_id=command.shipment_id)
         return BookingPlan(*begun) if begun else None
 
-    def call(self, plan: BookingPlan) -> Label | LabelRefused:
+    def call(self, plan: BookingPlan) -> Label | LabelRefused | NotDone:
         """Look for the label of an earlier attempt first; else ask for one, with the parcel's own key."""
         carrier = configured_carrier()
         found = carrier.find(plan.request.shipment) if plan.repeated else None
         booked = found or carrier.book(plan.request)
         if isinstance(booked, Label) and booked.voided:
-            raise Permanent(f"Label {booked.id} of {plan.request.shipment} is void, and nobody here asked for that.")
+            return permanent(f"Label {booked.id} of {plan.request.shipment} is void, and nobody here asked for that.")
         return booked
 
     def record(self, command: BookLabel, message: Incoming, plan: BookingPlan, result: Label | LabelRefused) -> None:
@@ -126,7 +127,7 @@ class VoidResult:
 class VoidParcel:
     """Make sure that the carrier does not take a parcel."""
 
-    def prepare(self, command: VoidLabel, message: Incoming) -> VoidPlan | None:
+    def prepare(self, command: VoidLabel, message: Incoming) -> VoidPlan | NotDone | None:
         """Find out what there is to void."""
         return cancelling.begin_void(order_id=command.order_id, shipment_id=command.shipment_id)
 

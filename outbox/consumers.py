@@ -1,6 +1,6 @@
 """Consumers: who handles which message, and how. Handlers live in each app's `handlers.py`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from outbox.context import Context, enter
 from outbox.contracts import Contract, Kind, Message, Ordering, Semantics, aggregate_id, all_contracts, contract_of
 from outbox.destinations import Destination
 from outbox.errors import ConsumerConflict
-from outbox.outcomes import Failure
+from outbox.outcomes import Failure, NotDone
 from outbox.retry import RetryPolicy
 
 
@@ -49,8 +49,9 @@ class Received:
             enter(former)
 
 
-Handler = Callable[[Any, Incoming], None]
-ManyHandler = Callable[[Sequence[Received]], None]
+Handler = Callable[[Any, Incoming], NotDone | None]
+ManyHandler = Callable[[Sequence[Received]], Mapping[UUID, NotDone] | None]
+"""May return by the message's id what it has not done; then all rolls back, and is given to it one by one."""
 OrderBy = Callable[[Any], object]
 """Names the ordering key of a message, as any value with a telling str(); None for a message that needs no order."""
 by_aggregate: OrderBy = aggregate_id
@@ -60,16 +61,17 @@ by_aggregate: OrderBy = aggregate_id
 class ExternalHandler(Protocol):
     """Calls someone outside in three steps; only the middle one is outside a transaction.
 
-    A handler may also have `failed(payload, message, plan, failure)`, run in the transaction that records a failure.
+    Each step may return what kept it from its work (outbox.outcomes): snooze(), retry_after() or permanent(). A handler
+    may also have `failed(payload, message, plan, failure)`, run in the transaction that records a failure.
     """
 
-    def prepare(self, payload: Any, message: Incoming) -> Any | None:
+    def prepare(self, payload: Any, message: Incoming) -> Any | NotDone | None:
         """In a transaction: persist what is about to be tried; return the plan of the call, or None for no call."""
 
-    def call(self, plan: Any) -> Any:
+    def call(self, plan: Any) -> Any | NotDone:
         """Outside any transaction, in a thread, without the database: make the call; return what came of it."""
 
-    def record(self, payload: Any, message: Incoming, plan: Any, result: Any) -> None:
+    def record(self, payload: Any, message: Incoming, plan: Any, result: Any) -> NotDone | None:
         """In a transaction, only while the lease holds: write what came of it."""
 
 
@@ -160,7 +162,8 @@ def consumer(
     It runs inside the engine's unit of work; its effect and its acknowledgement are one transaction. `name` is
     permanent: it stands in the queue. With `order_by` (by_aggregate, or a function of the payload) the messages of one
     ordering key are handled one at a time, in order of publication. `concurrency` bounds the batches that all workers
-    have under way at once. Raises ConsumerConflict.
+    have under way at once. A handler that cannot do its work returns why (outbox.outcomes): nothing of what it wrote
+    stays then, and the rest of its batch is done all the same. Raises ConsumerConflict.
     """
 
     def register(handler: H) -> H:
@@ -180,7 +183,8 @@ def consumer_of_many(
     """Register the decorated function as a transactional consumer that handles up to `batch` messages at once.
 
     For work that one statement can do for all of them. When it fails, everything rolls back and it is called again with
-    one message at a time, so that only the bad one fails. Otherwise as consumer(). Raises ConsumerConflict.
+    one message at a time, so that only the bad one fails; likewise when it returns, by their ids, what was not done and
+    why. Otherwise as consumer(). Raises ConsumerConflict.
     """
 
     def register(handle_many: S) -> S:

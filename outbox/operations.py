@@ -59,6 +59,7 @@ def retry_dead_letter(delivery_id: int, reason: str) -> None:
     Delivery.objects.filter(id=row.id).update(
         state=state,
         attempts=0,
+        tried_since=None,
         crashes=crashes,
         enqueued_at=Now(),
         died_at=None,

@@ -6,7 +6,7 @@ from uuid import UUID
 from outbox.consumers import Incoming, external_consumer
 from outbox.destinations import Destination
 from outbox.fairness import by_actor
-from outbox.outcomes import Failure, Permanent
+from outbox.outcomes import Failure, NotDone, permanent
 from payments import services
 from payments.commands import (
     AuthorisePayment,
@@ -116,11 +116,11 @@ class Capture:
 class Void:
     """Releases what is held, or finds that it was taken."""
 
-    def prepare(self, command: VoidPayment, message: Incoming) -> IntentPlan | None:
+    def prepare(self, command: VoidPayment, message: Incoming) -> IntentPlan | NotDone | None:
         """See ExternalHandler."""
         return services.begin_void(payment_id=command.payment_id, reason=command.reason)
 
-    def call(self, plan: IntentPlan) -> IntentState:
+    def call(self, plan: IntentPlan) -> IntentState | NotDone:
         """See ExternalHandler."""
         gateway = payment_gateway()
         answer = act_once(
@@ -131,7 +131,7 @@ class Void:
             act=lambda: gateway.cancel(plan.reference, key=plan.key),
         )
         if isinstance(answer, Declined):
-            raise Permanent(f"The provider answered the release of {plan.reference} with a decline: {answer.code}")
+            return permanent(f"The provider answered the release of {plan.reference} with a decline: {answer.code}")
         return answer
 
     def record(self, command: VoidPayment, message: Incoming, plan: IntentPlan, result: IntentState) -> None:
@@ -147,7 +147,7 @@ class Void:
 class Refund:
     """Gives money back."""
 
-    def prepare(self, command: RefundPayment, message: Incoming) -> RefundPlan | None:
+    def prepare(self, command: RefundPayment, message: Incoming) -> RefundPlan | NotDone | None:
         """See ExternalHandler."""
         return services.begin_refund(
             refund_id=command.refund_id,
@@ -157,14 +157,14 @@ class Refund:
             reason=command.reason,
         )
 
-    def call(self, plan: RefundPlan) -> RefundState:
+    def call(self, plan: RefundPlan) -> RefundState | NotDone:
         """Refund, unless the provider knows this refund already."""
         gateway = payment_gateway()
         found = gateway.find_refund(plan.reference, plan.refund_id) if plan.look_first else None
         if found is not None:
             return found
         if not plan.may_send:
-            raise Permanent(
+            return permanent(
                 f"Refund {plan.refund_id} of {plan.reference} is not at the provider, and its idempotency key is too "
                 "old to send it again safely. Look it up at the provider, then request a new refund."
             )

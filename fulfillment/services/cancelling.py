@@ -14,7 +14,7 @@ from fulfillment.services.backorders import stop_waiting
 from fulfillment.services.settlement import hand_over, live_shipments, rebook, refuse_cancellation, settle
 from fulfillment.services.shipping import label_request, locked_shipment
 from fulfillment.states import ConsignmentStatus, ShipmentStatus
-from outbox.outcomes import Snooze
+from outbox.outcomes import NotDone, snooze
 from outbox.publishing import publish, require_unit_of_work, send
 
 CALL_BOUND = timedelta(seconds=60)
@@ -80,10 +80,10 @@ def _request_void(shipment: Shipment) -> None:
 
 
 @require_unit_of_work
-def begin_void(*, order_id: UUID, shipment_id: UUID) -> VoidPlan | None:
+def begin_void(*, order_id: UUID, shipment_id: UUID) -> VoidPlan | NotDone | None:
     """Return how to take a parcel back, or None when nothing is left to do.
 
-    Raises Snooze while a booking call is under way: what it brings decides what there is to void.
+    It is snoozed while a booking call is under way: what that brings decides what there is to void.
     """
     consignment, shipment = locked_shipment(order_id, shipment_id)
     if not shipment.voidable or not shipment.void_requested_at:
@@ -91,7 +91,7 @@ def begin_void(*, order_id: UUID, shipment_id: UUID) -> VoidPlan | None:
     if shipment.status == ShipmentStatus.READY:
         return VoidPlan(shipment.label_id, label_request(consignment, shipment))
     if Shipment.objects.filter(id=shipment_id, call_started_at__gt=Now() - CALL_BOUND).exists():
-        raise Snooze(RECHECK, "the parcel's label is being booked")
+        return snooze(RECHECK, "the parcel's label is being booked")
     if shipment.label_requested_at is None:
         shipment.advance(ShipmentStatus.VOIDED)
         settle(consignment=consignment)

@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,9 +25,9 @@ from outbox.engine import failures, queue
 from outbox.engine.alarms import Alarms
 from outbox.engine.identity import Identity
 from outbox.engine.queue import Claimed
-from outbox.engine.running import decode, in_context, milliseconds_since, note_done, settle_failure
+from outbox.engine.running import decode, in_context, milliseconds_since, note_done, require_done, settle_failure
 from outbox.gates import Grant
-from outbox.outcomes import Failure, Throttled, Transient
+from outbox.outcomes import Failure, NotDone, Transient
 from outbox.publishing import unit_of_work
 
 MAX_IN_FLIGHT = 128
@@ -37,7 +37,7 @@ MAX_PER_DESTINATION = 32
 LEAST_DEFERRAL = timedelta(seconds=1)
 
 _NOT_TOLD = ("throttled", "snoozed", "contended", "interrupted", "parked")
-"""Kinds of failure after which the handler has nothing to note: nothing was done outside, nor will it be given up."""
+"""Kinds of failure after which the handler has nothing to note, unless it is given up: nothing was done outside."""
 
 log = get_logger("outbox.external")
 
@@ -195,6 +195,8 @@ class Caller:
     def _prepared(self, consumer: ExternalConsumer, claimed: Claimed, *, probe: bool) -> Call:
         payload = decode(claimed)
         plan = in_context(claimed, consumer.handler.prepare, payload, claimed.incoming())
+        if isinstance(plan, NotDone):
+            raise plan.as_error()
         once = contract_named(claimed.name).semantics is Semantics.AT_MOST_ONCE
         return Call(consumer, claimed, payload, plan, time.perf_counter(), probe, once)
 
@@ -230,7 +232,10 @@ class Caller:
     @staticmethod
     def _call(call: Call) -> Any:
         enter(Context(call.claimed.correlation_id, call.claimed.message_id, call.claimed.actor))
-        return call.consumer.handler.call(call.plan)
+        result = call.consumer.handler.call(call.plan)
+        if isinstance(result, NotDone):
+            raise result.as_error()
+        return result
 
     def collect(self) -> list[str]:
         """Record the calls that have ended; return the consumers that may call now, those turned away first."""
@@ -264,9 +269,10 @@ class Caller:
         failed: dict[str, list[str]] = {}
         for call in ended:
             destination, error = call.consumer.destination, call.future.exception() if call.future else None
-            if isinstance(error, Throttled):
-                breakers.throttled(destination, error.retry_after, probe=call.probe)
-            elif error is not None and self._speaks_of_health(call, error):
+            judged = failures.judge(error, 1, failures.policy_of(call.consumer)) if error is not None else None
+            if judged is not None and judged.kind == "throttled" and judged.delay is not None:
+                breakers.throttled(destination, judged.delay.total_seconds(), probe=call.probe)
+            elif judged is not None and judged.kind in ("transient", "unknown"):
                 reason = f"{type(error).__name__}: {error}"[:200]
                 if call.probe:
                     breakers.failed(destination, probe=True, reason=reason)
@@ -282,18 +288,14 @@ class Caller:
             breakers.failed(destination, probe=False, reason=reasons[-1], times=len(reasons), afresh=afresh)
             self._worked.discard(destination)
 
-    @staticmethod
-    def _speaks_of_health(call: Call, error: BaseException) -> bool:
-        """Tell whether a failure says something about the destination."""
-        return failures.judge(error, 1, failures.policy_of(call.consumer)).kind in ("transient", "unknown")
-
     def _record(self, call: Call, result: Any) -> None:
         try:
             with unit_of_work():
                 if not self._is_ours(call):
                     return
                 message = call.claimed.incoming()
-                in_context(call.claimed, call.consumer.handler.record, call.payload, message, call.plan, result)
+                record = call.consumer.handler.record
+                require_done(in_context(call.claimed, record, call.payload, message, call.plan, result))
                 if call.once:
                     queue.end_once(call.claimed, "done", milliseconds_since(call.started))
                 else:
@@ -315,15 +317,12 @@ class Caller:
     def _fail(self, call: Call, error: Exception, *, sent: bool = False) -> None:
         """Record the failed attempt, and let the handler note what it means, in one transaction.
 
-        `sent` tells that it is the call itself that failed: a probe that shows that the outage lasts costs its message
-        no attempt, else the few messages of a quiet hour would be given up before a long outage ends.
+        `sent` tells that it is the call itself that failed.
         """
-        verdict = failures.verdict_on(call.claimed, error, failures.policy_of(call.consumer))
+        policy, spent = failures.policy_of(call.consumer), milliseconds_since(call.started)
+        verdict = failures.verdict_on(call.claimed, error, policy, spent, probe=sent and call.probe and not call.once)
         if call.once:
             verdict = failures.never_again(verdict)
-        elif sent and call.probe and verdict.kind in ("transient", "unknown"):
-            wait = failures.policy_of(call.consumer).delay(call.claimed.attempts + 1)
-            verdict = replace(verdict, state="scheduled", delay=wait, counts=False)
         try:
             self._record_failure(call, error, verdict, tell_handler=True)
         except Exception as second:
@@ -337,11 +336,9 @@ class Caller:
         with unit_of_work():
             if not self._is_ours(call):
                 return
-            if tell_handler and (call.once or verdict.kind not in _NOT_TOLD) and call.consumer.failed is not None:
-                unknown = verdict.kind == "unknown" or (
-                    verdict.kind == "transient" and not isinstance(error, Transient)
-                )
-                failure = Failure(error, unknown, claimed.attempts + 1, verdict.final)
+            told = verdict.final or verdict.kind not in _NOT_TOLD
+            if tell_handler and told and call.consumer.failed is not None:
+                failure = Failure(error, verdict.unknown, claimed.attempts + 1, verdict.final)
                 in_context(claimed, call.consumer.failed, call.payload, claimed.incoming(), call.plan, failure)
             record = failures.record_once if call.once else failures.record
             in_context(

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -19,9 +19,9 @@ from outbox.engine import queue
 from outbox.engine.queue import Claimed
 from outbox.errors import InvalidPayload, UnknownContract
 from outbox.models import Attempt
-from outbox.outcomes import Permanent, Snooze, Throttled, Transient
+from outbox.outcomes import Outcome, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import open_unit
-from outbox.retry import RetryPolicy
+from outbox.retry import Kind, RetryPolicy
 from outbox.sagas.attention import delivery_died
 
 CRASHES_UNTIL_ISOLATED = 2
@@ -49,6 +49,10 @@ class Verdict:
     delay: timedelta | None
     counts: bool
     """Whether the attempt is counted."""
+    unknown: bool = False
+    """It may even have worked: the answer is missing, or the error says nothing."""
+    late: str = ""
+    """Why it is too late for another attempt, as a sentence; empty when it is not."""
 
     @property
     def final(self) -> bool:
@@ -91,40 +95,107 @@ def policy_of(consumer: AnyConsumer) -> RetryPolicy:
 
 def judge(error: BaseException, attempt: int, policy: RetryPolicy) -> Verdict:
     """Classify the failure of attempt number `attempt`."""
-    if isinstance(error, Snooze):
-        return Verdict("snoozed", "scheduled", error.delay, counts=False)
+    if isinstance(error, Outcome):
+        return _as_told(error, attempt, policy)
     if is_contention(error):
         return Verdict("contended", "scheduled", timedelta(milliseconds=50 + 50 * min(attempt, 10)), counts=False)
     if is_interruption(error):
         return Verdict("interrupted", "scheduled", timedelta(milliseconds=500), counts=False)
-    if isinstance(error, Throttled):
-        return Verdict("throttled", "scheduled", timedelta(seconds=error.retry_after), counts=False)
     if isinstance(error, UnknownContract):
         return Verdict("parked", "parked", None, counts=False)
-    if isinstance(error, Permanent | InvalidPayload):
-        return Verdict("permanent", "dead", None, counts=True)
-    return _counted("unknown" if isinstance(error, Transient) and error.unknown else "transient", attempt, policy)
+    if isinstance(error, InvalidPayload):
+        return _PERMANENT
+    return _as_classified(_kind_of(error, policy), error, attempt, policy)
 
 
-def verdict_on(claimed: Claimed, error: BaseException, policy: RetryPolicy) -> Verdict:
-    """Classify the failure of a claimed message, and blame it when it ends its session again and again."""
+_PERMANENT = Verdict("permanent", "dead", None, counts=True)
+
+
+def _as_told(outcome: Outcome, attempt: int, policy: RetryPolicy) -> Verdict:
+    if isinstance(outcome, Snooze):
+        return Verdict("snoozed", "scheduled", outcome.delay, counts=False)
+    if isinstance(outcome, Throttled):
+        return Verdict("throttled", "scheduled", timedelta(seconds=outcome.retry_after), counts=False)
+    if isinstance(outcome, Permanent):
+        return _PERMANENT
+    unknown = isinstance(outcome, Transient) and outcome.unknown
+    return _counted("unknown" if unknown else "transient", attempt, policy, unknown=unknown)
+
+
+def _kind_of(error: BaseException, policy: RetryPolicy) -> Kind | None:
+    """Ask the policy; one that stumbles over an error knows nothing of it."""
+    if policy.classify is None:
+        return None
+    try:
+        return policy.classify(error)
+    except Exception:
+        log.exception("classify_failed", error=f"{type(error).__name__}: {error}"[:300])
+        return None
+
+
+def _as_classified(kind: Kind | None, error: BaseException, attempt: int, policy: RetryPolicy) -> Verdict:
+    if kind is Kind.PERMANENT:
+        return _PERMANENT
+    if kind is Kind.THROTTLED:
+        return Verdict("throttled", "scheduled", _told_wait(error) or policy.delay(attempt), counts=False)
+    unclear = kind is None or kind is Kind.UNKNOWN
+    return _counted("unknown" if kind is Kind.UNKNOWN else "transient", attempt, policy, unknown=unclear)
+
+
+def _told_wait(error: BaseException) -> timedelta | None:
+    seconds = getattr(error, "retry_after", None)
+    return timedelta(seconds=seconds) if isinstance(seconds, int | float) and seconds >= 0 else None
+
+
+def verdict_on(
+    claimed: Claimed, error: BaseException, policy: RetryPolicy, milliseconds: int, *, probe: bool = False
+) -> Verdict:
+    """Classify the failure of a claimed message, whose attempt lasted `milliseconds`.
+
+    One that ends its session again and again is blamed for it. A `probe` that shows that an outage lasts costs its
+    message no attempt, else the few messages of a quiet hour would be given up before a long outage ends. What would be
+    tried again after the policy's deadline is given up.
+    """
     verdict = judge(error, claimed.attempts + 1, policy)
     if verdict.kind == "interrupted":
         past = Attempt.objects.filter(message_id=claimed.message_id, consumer=claimed.consumer, kind="interrupted")
         if past.count() >= INTERRUPTIONS_UNTIL_BLAMED:
-            return _counted("transient", claimed.attempts + 1, policy)
-    return verdict
+            verdict = _counted("transient", claimed.attempts + 1, policy)
+    if probe and verdict.kind in ("transient", "unknown"):
+        verdict = replace(verdict, state="scheduled", delay=policy.delay(claimed.attempts + 1), counts=False)
+    return _in_time(claimed, verdict, policy, milliseconds)
 
 
-def _counted(kind: str, attempt: int, policy: RetryPolicy) -> Verdict:
+_TOO_LATE = """
+SELECT began FROM (
+    SELECT coalesce(tried_since, now() - make_interval(secs => %s)) AS began FROM outbox_delivery WHERE id = %s
+) tried WHERE began + make_interval(secs => %s) < now() + make_interval(secs => %s)
+"""
+
+
+def _in_time(claimed: Claimed, verdict: Verdict, policy: RetryPolicy, milliseconds: int) -> Verdict:
+    """Give up what would be tried again later than the policy allows, by the database's clock."""
+    if policy.deadline is None or verdict.delay is None:
+        return verdict
+    spans = (milliseconds / 1000, claimed.id, policy.deadline.total_seconds(), verdict.delay.total_seconds())
+    with connection.cursor() as cursor:
+        cursor.execute(_TOO_LATE, spans)
+        row = cursor.fetchone()
+    if row is None:
+        return verdict
+    late = f"It was first tried at {row[0]:%F %T} UTC, and may be tried for {policy.deadline} only."
+    return replace(verdict, state="dead", delay=None, late=late)
+
+
+def _counted(kind: str, attempt: int, policy: RetryPolicy, *, unknown: bool = False) -> Verdict:
     if policy.is_last(attempt):
-        return Verdict(kind, "dead", None, counts=True)
-    return Verdict(kind, "scheduled", policy.delay(attempt), counts=True)
+        return Verdict(kind, "dead", None, counts=True, unknown=unknown)
+    return Verdict(kind, "scheduled", policy.delay(attempt), counts=True, unknown=unknown)
 
 
 def never_again(verdict: Verdict) -> Verdict:
     """Return the verdict on a call that must not be repeated, whatever its failure was."""
-    return Verdict(verdict.kind, "dead", None, counts=True)
+    return replace(verdict, state="dead", delay=None, counts=True)
 
 
 def fingerprint(consumer: str, error: BaseException) -> str:
@@ -140,6 +211,7 @@ UPDATE outbox_delivery
 SET state = %(state)s, attempts = attempts + %(step)s, crashes = CASE WHEN %(counts)s THEN 0 ELSE crashes END,
     due_at = CASE WHEN %(state)s = 'scheduled' THEN now() + make_interval(secs => %(delay)s) END,
     waiting_for = %(waiting_for)s, last_error = %(error)s, fingerprint = %(fingerprint)s,
+    tried_since = coalesce(tried_since, now() - make_interval(secs => %(spent)s)),
     died_at = CASE WHEN %(state)s = 'dead' THEN now() END, lease_owner = NULL, lease_until = NULL
 WHERE id = %(id)s AND (lease_owner = %(owner)s OR (lease_owner IS NULL AND state IN ('ready', 'isolated', 'parked')))
 RETURNING 1
@@ -162,9 +234,10 @@ def record(
         "counts": verdict.counts,
         "step": int(verdict.counts) - int(counted),
         "delay": verdict.delay.total_seconds() if verdict.delay else 0.0,
-        "waiting_for": str(error)[:200] if verdict.kind in ("snoozed", "throttled") else "",
-        "error": f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS],
+        "waiting_for": str(error)[:200] if verdict.delay and verdict.kind in ("snoozed", "throttled") else "",
+        "error": f"{verdict.late} {type(error).__name__}: {error}".strip()[:MAX_ERROR_CHARACTERS],
         "fingerprint": mark,
+        "spent": milliseconds / 1000,
     }
     with connection.cursor() as cursor:
         cursor.execute(_RESCHEDULE, parameters)
@@ -172,14 +245,14 @@ def record(
             return False
     if verdict.delay is not None:
         open_unit().set_timer(verdict.delay.total_seconds())
-    if verdict.kind in ("snoozed", "contended"):
+    if verdict.kind in ("snoozed", "contended") and not verdict.final:
         return True
     _write_attempt(claimed, verdict, error, mark, owner, milliseconds)
     stats.count(claimed.consumer, {"dead": "dead", "parked": "parked"}.get(verdict.state, "failed"))
     if verdict.state == "parked":
         open_unit().rings.add((doorbell.WORK, doorbell.PARKED))
     if verdict.final:
-        delivery_died(claimed.message_id, claimed.consumer, reason=str(error))
+        delivery_died(claimed.message_id, claimed.consumer, reason=f"{verdict.late} {error}".strip())
     return True
 
 
@@ -204,7 +277,7 @@ def _write_attempt(
         number=claimed.attempts + 1,
         kind=verdict.kind,
         error_class=f"{type(error).__module__}.{type(error).__qualname__}",
-        error=str(error)[:MAX_ERROR_CHARACTERS],
+        error=f"{verdict.late} {error}".strip()[:MAX_ERROR_CHARACTERS],
         fingerprint=mark,
         traceback=trace[-MAX_TRACEBACK_CHARACTERS:],
         duration_ms=milliseconds,

@@ -13,6 +13,7 @@ from outbox.context import Context, enter
 from outbox.contracts import Message, contract_named
 from outbox.engine import failures, queue
 from outbox.engine.queue import Claimed
+from outbox.outcomes import NotDone
 from outbox.publishing import unit_of_work
 
 log = structlog.get_logger("outbox.work")
@@ -35,6 +36,18 @@ def in_context(claimed: Claimed, work: Callable[..., Any], *arguments: Any) -> A
         return work(*arguments)
     finally:
         enter(former)
+
+
+def require_done(answer: object) -> None:
+    """Go on when a handler has done its work; else raise, so that nothing of the attempt stays.
+
+    Raises the outcome that it returned, and TypeError for anything else: a coroutine that nobody awaits is no work.
+    """
+    if answer is None:
+        return
+    if isinstance(answer, NotDone):
+        raise answer.as_error()
+    raise TypeError(f"A handler returns None or an outcome (outbox.outcomes), not {answer!r:.200}")
 
 
 def milliseconds_since(started: float) -> int:
@@ -68,11 +81,10 @@ def settle_failure(
             queue.drop(claimed)
         log.info("repeat_dropped", consumer=claimed.consumer, message_id=str(claimed.message_id))
         return
-    verdict = failures.verdict_on(claimed, error, failures.policy_of(consumer))
+    spent = milliseconds_since(started)
+    verdict = failures.verdict_on(claimed, error, failures.policy_of(consumer), spent)
     with unit_of_work():
         in_context(
             claimed,
-            lambda: failures.record(
-                claimed, verdict, error, owner=owner, counted=counted, milliseconds=milliseconds_since(started)
-            ),
+            lambda: failures.record(claimed, verdict, error, owner=owner, counted=counted, milliseconds=spent),
         )

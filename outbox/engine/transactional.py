@@ -1,10 +1,11 @@
 """Transactional consumers: claim, handle, acknowledge and publish in ONE transaction.
 
-Optimistic: a batch runs without savepoints. When one handler fails, everything rolls back and the batch runs again
-message by message, so that only the bad one fails.
+Optimistic: a batch runs without savepoints. When one handler fails, or returns that it has not done its work,
+everything rolls back and the batch runs again message by message, so that only that one has no effect.
 """
 
 import time
+from collections.abc import Mapping
 
 from django.db import connection
 
@@ -12,7 +13,15 @@ from outbox.consumers import Consumer, Handler, ManyHandler, Received
 from outbox.engine import failures, queue
 from outbox.engine.identity import Identity
 from outbox.engine.queue import Claimed
-from outbox.engine.running import context_of, decode, in_context, milliseconds_since, note_done, settle_failure
+from outbox.engine.running import (
+    context_of,
+    decode,
+    in_context,
+    milliseconds_since,
+    note_done,
+    require_done,
+    settle_failure,
+)
 from outbox.publishing import unit_of_work
 
 BATCH_SECONDS = 0.05
@@ -105,7 +114,7 @@ def _handle_in_turn(handler: Handler, claimed: list[Claimed]) -> dict[int, int]:
     until = time.perf_counter() + BATCH_SECONDS
     for delivery in claimed:
         started = time.perf_counter()
-        in_context(delivery, handler, decode(delivery), delivery.incoming())
+        require_done(in_context(delivery, handler, decode(delivery), delivery.incoming()))
         durations[delivery.id] = milliseconds_since(started)
         if time.perf_counter() > until:
             break  # the others were only locked: they stay in the queue
@@ -115,7 +124,8 @@ def _handle_in_turn(handler: Handler, claimed: list[Claimed]) -> dict[int, int]:
 def _handle_at_once(handle_many: ManyHandler, claimed: list[Claimed]) -> dict[int, int]:
     """Handle all in one call; each is said to have taken as long as the call."""
     started = time.perf_counter()
-    handle_many([Received(decode(one), one.incoming(), context_of(one)) for one in claimed])
+    answer = handle_many([Received(decode(one), one.incoming(), context_of(one)) for one in claimed])
+    require_done(next(iter(answer.values()), None) if isinstance(answer, Mapping) else answer)
     return dict.fromkeys((one.id for one in claimed), milliseconds_since(started))
 
 

@@ -75,6 +75,8 @@ class Delivery(models.Model):
     """In which round of its fair key it goes: all keys' first messages, then all second ones."""
     waiting_for = models.TextField(db_default="", default="")
     attempts = models.SmallIntegerField(db_default=0, default=0)
+    tried_since = models.DateTimeField(null=True)
+    """When the first attempt began that was not the last; the deadline of a retry policy counts from here."""
     crashes = models.SmallIntegerField(db_default=0, default=0)
     lease_owner = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -190,7 +192,8 @@ class Attempt(models.Model):
     consumer = models.TextField()
     number = models.SmallIntegerField()
     kind = models.TextField()
-    """transient, unknown, throttled, permanent, crash, interrupted, parked or expired."""
+    """transient, unknown, throttled, permanent, crash, interrupted, parked or expired; of one that was given up because
+    it was put off for too long: snoozed or contended."""
     error_class = models.TextField()
     error = models.TextField()
     fingerprint = models.TextField()

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from uuid import UUID
 
-from outbox.outcomes import Permanent
+from outbox.outcomes import NotDone, permanent
 from outbox.publishing import publish, require_unit_of_work, send
 from payments.commands import SynchronisePayment
 from payments.events import PaymentRefunded, PaymentRefundFailed
@@ -19,15 +19,18 @@ from payments.states import CALLED, OperationKind, OperationStatus, PaymentStatu
 @require_unit_of_work
 def begin_refund(
     *, refund_id: UUID, payment_id: UUID, amount: Decimal, currency: str, reason: str
-) -> RefundPlan | None:
+) -> RefundPlan | NotDone | None:
     """Reserve the amount and plan the call. A repeated request is answered with how it ended before.
 
-    Raises Permanent when more is asked for than is left, or in another currency.
+    More than is left, or another currency, is for a person to look at.
     """
     payment = Payment.objects.lock(payment_id)
-    operation = payment.operations.filter(id=refund_id).first() or _reserve(
-        payment, refund_id, amount, currency, reason
-    )
+    operation = payment.operations.filter(id=refund_id).first()
+    if operation is None:
+        refusal = _refusal(payment, amount, currency)
+        if refusal is not None:
+            return refusal
+        operation = PaymentOperation.request_refund(payment, refund_id, amount, reason)
     if operation.status not in (OperationStatus.REQUESTED, *CALLED) or payment.provider_reference is None:
         _answer_again(payment, operation)
         return None
@@ -59,13 +62,13 @@ def record_refund(*, payment_id: UUID, refund_id: UUID, seen: RefundState) -> No
         send(SynchronisePayment(payment_id=payment.id, order_id=payment.order_id, poll=True), delay=POLL_AFTER)
 
 
-def _reserve(payment: Payment, refund_id: UUID, amount: Decimal, currency: str, reason: str) -> PaymentOperation:
+def _refusal(payment: Payment, amount: Decimal, currency: str) -> NotDone | None:
     if currency != payment.currency:
-        raise Permanent(f"Payment {payment.id} is in {payment.currency}; it cannot be refunded in {currency}")
+        return permanent(f"Payment {payment.id} is in {payment.currency}; it cannot be refunded in {currency}")
     left = payment.exact(payment.refundable())
     if not 0 < amount <= left:
-        raise Permanent(f"{amount} {currency} cannot be refunded: {left} {currency} of payment {payment.id} are left")
-    return PaymentOperation.request_refund(payment, refund_id, amount, reason)
+        return permanent(f"{amount} {currency} cannot be refunded: {left} {currency} of payment {payment.id} are left")
+    return None
 
 
 def _book(payment: Payment, operation: PaymentOperation, seen: RefundState) -> None:

@@ -7,7 +7,7 @@ starts after it. What is under way is then waited for, what is held is cancelled
 from decimal import Decimal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from outbox.outcomes import Snooze
+from outbox.outcomes import NotDone, snooze
 from outbox.publishing import require_unit_of_work, send
 from payments.commands import RefundPayment, VoidPayment
 from payments.gateways.base import IntentState
@@ -19,8 +19,8 @@ from payments.states import CLEAR, TAKEN, OperationKind, OperationStatus, Paymen
 
 
 @require_unit_of_work
-def begin_void(*, payment_id: UUID, reason: str) -> IntentPlan | None:
-    """Set the tombstone, and decide whether an intent is to be cancelled."""
+def begin_void(*, payment_id: UUID, reason: str) -> IntentPlan | NotDone | None:
+    """Set the tombstone, and decide whether an intent is to be cancelled; not while a call is under way."""
     payment = Payment.objects.lock(payment_id)
     is_new = payment.ask_to_void(reason)
     if payment.status in CLEAR:
@@ -31,8 +31,7 @@ def begin_void(*, payment_id: UUID, reason: str) -> IntentPlan | None:
         _refund_what_was_taken(payment)
         return None
     if _is_call_under_way(payment):
-        _wait(payment, is_new)
-        return None
+        return _wait(payment, is_new)
     if payment.provider_reference is None:
         _release_what_never_was(payment)
         return None
@@ -79,11 +78,12 @@ def _is_anything_unknown(payment: Payment) -> bool:
     return payment.operations.filter(status=OperationStatus.UNKNOWN).exists()
 
 
-def _wait(payment: Payment, is_new: bool) -> None:
+def _wait(payment: Payment, is_new: bool) -> NotDone | None:
     """Come back shortly. A snooze rolls back, so the first time the tombstone is kept by asking anew."""
     if not is_new:
-        raise Snooze(RECHECK_AFTER, "A call to the provider is under way")
+        return snooze(RECHECK_AFTER, "A call to the provider is under way")
     send(VoidPayment(payment_id=payment.id, order_id=payment.order_id, reason=payment.void_reason), delay=RECHECK_AFTER)
+    return None
 
 
 def _release_what_never_was(payment: Payment) -> None:

@@ -20,11 +20,12 @@ from outbox.consumers import Incoming, Received, consumer, consumer_of_many, ext
 from outbox.outcomes import Failure, Permanent, Snooze, Throttled, Transient
 from outbox.publishing import publish
 from outbox.retry import RetryPolicy
+from tests.lab import answers as answering
 from tests.lab import letters, ordered, parcels, trip, visits
 from tests.lab.commands import Call, CallToo, Gather, Idle, Note, Noted, Shout, Single
 from tests.lab.models import Effect
 
-__all__ = ["letters", "ordered", "parcels", "trip", "visits"]  # their consumers register themselves
+__all__ = ["answering", "letters", "ordered", "parcels", "trip", "visits"]  # their consumers register themselves
 
 QUICK = RetryPolicy(attempts=3, base_seconds=0.05, cap_seconds=0.2)
 LINGER_SECONDS = 6.0

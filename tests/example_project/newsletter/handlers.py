@@ -11,7 +11,7 @@ from newsletter.events import SendWelcome, Subscribed
 from newsletter.models import Subscriber, Tally
 from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.http import AnswerMissing, Client, NeverSent
-from outbox.outcomes import Permanent, Transient
+from outbox.outcomes import NotDone, Transient, permanent
 
 
 @consumer(Subscribed, name="newsletter.tally", batch=100)
@@ -42,7 +42,7 @@ class Welcome:
         subscriber = Subscriber.objects.get(id=command.subscriber_id)
         return None if subscriber.welcome else Letter(subscriber.email, key=str(message.id))
 
-    def call(self, letter: Letter) -> str:
+    def call(self, letter: Letter) -> str | NotDone:
         """Outside any transaction, on a thread, without the database."""
         sent = {"to": letter.email, "template": "welcome"}
         try:
@@ -52,7 +52,7 @@ class Welcome:
         if answer.status >= 500:
             raise Transient(f"The mail provider says {answer.status}", unknown=True)
         if answer.status >= 400:
-            raise Permanent(f"The mail provider says {answer.status}")  # a dead letter, for a person
+            return permanent(f"The mail provider says {answer.status}")  # a dead letter, for a person
         return str(json.loads(answer.body)["id"])
 
     def record(self, command: SendWelcome, message: Incoming, letter: Letter, result: str) -> None:

@@ -1,5 +1,6 @@
 """Failures: how each is judged, and which belong to one cause."""
 
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from uuid import uuid4
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from outbox.engine.failures import fingerprint, is_contention, judge, policy_of
 from outbox.errors import InvalidPayload, UnknownContract
 from outbox.outcomes import Permanent, Snooze, Throttled, Transient
-from outbox.retry import RetryPolicy
+from outbox.retry import Kind, RetryPolicy, by_type
 
 POLICY = RetryPolicy(attempts=3, base_seconds=10, cap_seconds=60)
 
@@ -64,6 +65,59 @@ def test_each_failure_has_its_verdict(error, attempt, kind, state, counts):
     assert (verdict.kind, verdict.state, verdict.counts) == (kind, state, counts)
     assert verdict.final is (state == "dead")
     assert (verdict.delay is not None) is (state == "scheduled")
+
+
+class Broken(Exception):
+    """An error that carries a wait of its own, or what only looks like one."""
+
+    retry_after: object = None
+
+
+class VeryBroken(Broken):
+    pass
+
+
+@pytest.mark.requirement("M10")
+@pytest.mark.parametrize(
+    ("kind", "verdict", "state", "counts", "unknown"),
+    [
+        (Kind.TRANSIENT, "transient", "scheduled", True, False),
+        (Kind.UNKNOWN, "unknown", "scheduled", True, True),
+        (Kind.PERMANENT, "permanent", "dead", True, False),
+        (Kind.THROTTLED, "throttled", "scheduled", False, False),
+        (None, "transient", "scheduled", True, True),
+    ],
+)
+def test_a_policy_classifies_what_is_no_outcome(kind, verdict, state, counts, unknown):
+    policy = replace(POLICY, classify=lambda _error: kind)
+    found = judge(Broken(), 1, policy)
+    assert (found.kind, found.state, found.counts, found.unknown) == (verdict, state, counts, unknown)
+    assert judge(Permanent("never"), 1, policy).kind == "permanent", "what was said in so many words stands"
+    assert judge(database_error("40P01"), 1, policy).kind == "contended"
+
+
+@pytest.mark.parametrize(("said", "least", "most"), [(7.5, 7.5, 7.5), (None, 1, 10), ("soon", 1, 10), (-1, 1, 10)])
+def test_a_throttled_error_waits_as_long_as_it_says_or_as_a_retry_would(said, least, most):
+    error = Broken()
+    error.retry_after = said
+    delay = judge(error, 1, replace(POLICY, classify=by_type({Broken: Kind.THROTTLED}))).delay
+    assert delay is not None
+    assert least <= delay.total_seconds() <= most
+
+
+def test_the_nearest_class_decides_and_an_unknown_one_is_tried_again():
+    policy = replace(POLICY, classify=by_type({Broken: Kind.TRANSIENT, VeryBroken: Kind.PERMANENT}))
+    assert judge(Broken(), 1, policy).kind == "transient"
+    assert judge(VeryBroken(), 1, policy).kind == "permanent"
+    assert judge(KeyError(), 1, policy).unknown
+    assert policy == replace(POLICY, classify=by_type({Broken: Kind.TRANSIENT, VeryBroken: Kind.PERMANENT})), "a value"
+
+
+def test_a_classification_that_stumbles_hides_no_failure():
+    def stumble(_error: BaseException) -> Kind:
+        raise ZeroDivisionError
+
+    assert judge(Broken(), 1, replace(POLICY, classify=stumble)).kind == "transient"
 
 
 def test_a_snooze_and_a_throttle_wait_as_long_as_they_were_told():
