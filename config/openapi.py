@@ -12,9 +12,12 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 
 from config.problems import PROBLEMS
 from orders.api.schema import described_types, reference_to
+from orders.public.contracts import PUBLIC, meaning_of
+from orders.public.samples import sample_event
 from orders.representations import Problem
 from orders.requests import END
 from orders.scopes import SCOPES
+from outbox.contracts import Contract
 
 Document = dict[str, Any]
 
@@ -57,15 +60,48 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 def complete(result: Document, generator: Any, request: Any, public: bool) -> Document:
     """Add schemas, problems and headers to the generated document."""
     reference_to(Problem)
+    for declared in PUBLIC.values():
+        reference_to(declared.cls)
     components = result.setdefault("components", {})
     _, schemas = msgspec.json.schema_components(described_types(), ref_template="#/components/schemas/{name}")
     components["schemas"] = {name: _readable(schemas[name]) for name in sorted(schemas)}
     components["headers"] = {
         name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()
     }
+    _describe_events(result)
     for operation in _operations(result):
         _complete(operation)
     return result
+
+
+def _describe_events(result: Document) -> None:
+    """Tell what `data` holds by the type of the event, and which events a webhook endpoint may be sent."""
+    schemas = result["components"]["schemas"]
+    event = schemas["EventObject"]
+    event["properties"]["data"]["anyOf"] = [
+        {"$ref": f"#/components/schemas/{declared.cls.__name__}"} for declared in PUBLIC.values()
+    ] + [{"type": "object", "description": "A test's."}]
+    result["webhooks"] = {type_: {"post": _webhook(declared)} for type_, declared in PUBLIC.items()}
+
+
+def _webhook(declared: Contract) -> Document:
+    return {
+        "operationId": declared.name.replace(".", "_"),
+        "summary": meaning_of(declared),
+        "tags": ["Events"],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/EventObject"},
+                    "example": sample_event(declared),
+                }
+            },
+        },
+        "responses": {
+            "2XX": {"description": "You have it. Anything else, and an answer later than 10 s, is tried again."}
+        },
+    }
 
 
 def _operations(result: Document) -> Iterator[Document]:

@@ -1,5 +1,8 @@
 """Messages in, services called."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from fulfillment.events import (
     BackorderFilled,
     ShipmentBookingFailed,
@@ -14,9 +17,12 @@ from fulfillment.events import (
     StockReleased,
 )
 from orders import events, process
+from orders.public import feed
+from orders.public.translation import TRANSLATED
 from outbox import stats
-from outbox.consumers import Incoming, consumer
+from outbox.consumers import Incoming, Received, consumer, consumer_of_many
 from outbox.contracts import Event
+from outbox.outcomes import NotDone
 from payments.events import (
     PaymentActionRequired,
     PaymentAuthorised,
@@ -84,3 +90,9 @@ def tally(event: Event, message: Incoming) -> None:
     else:
         at = event.placed_at if isinstance(event, events.OrderPlaced) else message.created_at
         stats.tally("orders", message.type.removeprefix("orders.order_"), at=at)
+
+
+@consumer_of_many(*TRANSLATED, name=feed.CONSUMER, batch=100, order_by=feed.after_its_placing)
+def tell_customers(received: Sequence[Received]) -> dict[UUID, NotDone]:
+    """Write what customers are told of it: their feed of events."""
+    return feed.tell(received)

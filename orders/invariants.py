@@ -148,3 +148,29 @@ invariant(
     GROUP BY answer.public_id HAVING count(*) > 1 OR count(o.id) = 0
     """,
 )
+invariant(
+    "orders.events_are_numbered_without_gaps",
+    meaning="The events of an order count up from 1, those of a customer's feed too, without gaps (I12).",
+    sql="""
+    SELECT order_id::text AS subject FROM orders_publicevent GROUP BY order_id
+    HAVING count(*) <> max(sequence) OR min(sequence) <> 1
+    UNION ALL
+    SELECT f.customer_id::text FROM orders_customerfeed f
+    LEFT JOIN orders_publicevent e ON e.customer_id = f.customer_id
+    GROUP BY f.customer_id, f.last_position
+    HAVING count(e.id) <> f.last_position OR max(e.position) IS DISTINCT FROM f.last_position
+    """,
+)
+invariant(
+    "orders.events_are_told_or_pending",
+    meaning="Whatever the feed's consumer has finished is in its customer's feed, and nothing is told before it.",
+    sql="""
+    SELECT r.message_id::text AS subject FROM outbox_receipt r
+    LEFT JOIN orders_publicevent e ON e.id = r.message_id
+    WHERE r.consumer = 'orders.public_events' AND r.outcome = 'done' AND e.id IS NULL
+    UNION ALL
+    SELECT e.id::text FROM orders_publicevent e
+    JOIN outbox_delivery d ON d.message_id = e.id AND d.consumer = 'orders.public_events'
+    WHERE NOT EXISTS (SELECT FROM outbox_formerreceipt f WHERE f.message_id = e.id AND f.consumer = d.consumer)
+    """,
+)

@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from orders.public_ids import API_KEY, CUSTOMER, ORDER, public_id
+from orders.public_ids import API_KEY, CUSTOMER, EVENT, ORDER, public_id
 from orders.states import ORDER as MACHINE
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus, Route
 
@@ -253,3 +253,58 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} of {self.sku}"
+
+
+class CustomerFeed(models.Model):
+    """Where a customer's feed of events ends. Its row is the lock under which places in the feed are given out."""
+
+    customer = models.OneToOneField(
+        Customer,
+        primary_key=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # a constraint would lock the customer's row with each event
+        related_name="feed",
+    )
+    last_position = models.BigIntegerField(help_text="The place that was given out last.")
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} up to {self.last_position}"
+
+
+class PublicEvent(models.Model):
+    """Something that happened to an order, as its customer is told; written once, never changed."""
+
+    id = models.UUIDField(primary_key=True, editable=False, help_text="The internal message that it tells of.")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
+    )
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # a constraint would lock the order's row, which requests and sagas lock
+        db_index=False,
+        related_name="events",
+    )
+    type = models.CharField(max_length=60)
+    version = models.PositiveSmallIntegerField()
+    sequence = models.PositiveIntegerField(help_text="Counts up within the order, without gaps.")
+    position = models.BigIntegerField(help_text="Its place in the customer's feed; counts up without gaps.")
+    occurred_at = models.DateTimeField()
+    data = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(name="event_place_in_feed", fields=["customer", "position"]),
+            models.UniqueConstraint(name="event_number_in_order", fields=["order", "sequence"]),
+        ]
+        indexes = [models.Index(name="event_by_type", fields=["customer", "type", "position"])]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.sequence}"
+
+    @property
+    def public_id(self) -> str:
+        """The id as the outside sees it, `evt_…`."""
+        return public_id(EVENT, self.id)

@@ -3,7 +3,7 @@
 import re
 from uuid import UUID
 
-ORDER, CUSTOMER, PAYMENT, SHIPMENT, API_KEY = "ord", "cus", "pay", "shp", "key"
+ORDER, CUSTOMER, PAYMENT, SHIPMENT, API_KEY, EVENT = "ord", "cus", "pay", "shp", "key", "evt"
 
 _HEX = re.compile(r"[0-9a-f]{32}")
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from fulfillment.facade import ShipmentView
 from orders.callers import Caller
-from orders.models import ApiKey, Order, OrderLine, Product
+from orders.models import ApiKey, Order, OrderLine, Product, PublicEvent
 from orders.pricing import plain
 from orders.public_ids import API_KEY, ORDER, PAYMENT, SHIPMENT, public_id
 from orders.representations import (
     AccountObject,
     ApiKeyObject,
     Availability,
+    EventObject,
     Money,
     NewApiKeyObject,
     OrderLineObject,
@@ -169,3 +170,17 @@ def _api_key(key: ApiKey) -> dict[str, Any]:
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
     }
+
+
+def event_object(event: PublicEvent) -> EventObject:
+    """Return an event as customers see it, in the feed and in webhooks alike."""
+    return EventObject(
+        id=event.public_id,
+        type=event.type,
+        version=event.version,
+        order=public_id(ORDER, event.order_id),
+        sequence=event.sequence,
+        occurred_at=event.occurred_at,
+        created_at=event.created_at,
+        data=event.data,
+    )

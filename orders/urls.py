@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.api import catalogue, keys, orders
+from orders.api import catalogue, events, keys, orders
 
 api_urls = [
     path("orders", orders.OrdersView.as_view(), name="orders"),
@@ -14,6 +14,8 @@ api_urls = [
     path("orders/<str:order_id>/shipments", orders.ShipmentsView.as_view(), name="order-shipments"),
     path("products", catalogue.ProductsView.as_view(), name="products"),
     path("products/<str:sku>", catalogue.ProductView.as_view(), name="product"),
+    path("events", events.EventsView.as_view(), name="events"),
+    path("events/<str:event_id>", events.EventView.as_view(), name="event"),
     path("account", catalogue.AccountView.as_view(), name="account"),
     path("api_keys", keys.ApiKeysView.as_view(), name="api-keys"),
     path("api_keys/<str:key_id>", keys.ApiKeyView.as_view(), name="api-key"),

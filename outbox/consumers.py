@@ -178,6 +178,7 @@ def consumer_of_many(
     name: str,
     batch: int = 100,
     retry: RetryPolicy | None = None,
+    order_by: OrderBy | None = None,
     concurrency: int | None = None,
 ) -> Callable[[S], S]:
     """Register the decorated function as a transactional consumer that handles up to `batch` messages at once.
@@ -190,7 +191,7 @@ def consumer_of_many(
     def register(handle_many: S) -> S:
         contracts = tuple(contract_of(m) for m in messages)
         _register(
-            Consumer(name, contracts, _only_of_many, batch, retry, concurrency=concurrency, handle_many=handle_many)
+            Consumer(name, contracts, _only_of_many, batch, retry, order_by, concurrency, handle_many=handle_many)
         )
         return handle_many
 

@@ -6,7 +6,7 @@ message instead of parking it. Only what people read (docstrings, examples, the 
 engine alone goes by (order, expiry), may change within a version.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,17 @@ def render(contract: Contract) -> str:
     return msgspec.json.format(msgspec.json.encode(contract.schema(), order="sorted"), indent=2).decode() + "\n"
 
 
-def problems(folder: Path) -> list[str]:
-    """Say in sentences where the files in `folder` and the declared contracts differ."""
-    return [*_present(folder), *_former(folder)]
+def problems(folder: Path, contracts: Sequence[Contract] | None = None) -> list[str]:
+    """Say in sentences where the files in `folder` and the declared contracts differ; all messages', unless given."""
+    declared = all_contracts() if contracts is None else contracts
+    return [*_present(folder, declared), *_former(folder, declared)]
 
 
-def write(folder: Path) -> list[Path]:
+def write(folder: Path, contracts: Sequence[Contract] | None = None) -> list[Path]:
     """Write the files that are missing or whose words only are out of date; return them. Changed schemas stay."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for contract in all_contracts():
+    for contract in all_contracts() if contracts is None else contracts:
         path = path_of(contract, folder)
         if not path.exists() or (_text(path) != render(contract) and not _changed(contract, path)):
             path.write_text(render(contract))
@@ -46,11 +47,11 @@ def write(folder: Path) -> list[Path]:
     return written
 
 
-def _present(folder: Path) -> Iterator[str]:
-    for contract in all_contracts():
+def _present(folder: Path, contracts: Sequence[Contract]) -> Iterator[str]:
+    for contract in contracts:
         path = path_of(contract, folder)
         if not path.exists():
-            yield f"{contract.name} v{contract.version} has no snapshot: run `manage.py outbox contracts --write`."
+            yield f"{contract.name} v{contract.version} has no snapshot: run `./tandem check --write`."
         elif _changed(contract, path):
             yield (
                 f"{contract.name} v{contract.version} differs from {path.name}: {'; '.join(_changes(contract, path))}. "
@@ -59,12 +60,12 @@ def _present(folder: Path) -> Iterator[str]:
                 "or delete the file if that version was never released."
             )
         elif _text(path) != render(contract):
-            yield f"The words of {path.name} are out of date: run `manage.py outbox contracts --write`."
+            yield f"The words of {path.name} are out of date: run `./tandem check --write`."
 
 
-def _former(folder: Path) -> Iterator[str]:
+def _former(folder: Path, contracts: Sequence[Contract]) -> Iterator[str]:
     """Yield what is wrong with versions that are published but not the present one."""
-    declared = {contract.name: contract for contract in all_contracts()}
+    declared = {contract.name: contract for contract in contracts}
     for path in sorted(folder.glob("*.v*.json")):
         name, _, version = path.name.removesuffix(".json").rpartition(".v")
         contract = declared.get(name)

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.reference.data import data_page
+from config.reference.events import events_page
 from config.reference.machines import machines_page
 from config.reference.messages import messages_page
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "data.md": data_page,
+    "events.md": events_page,
     "machines.md": machines_page,
     "messages.md": messages_page,
 }

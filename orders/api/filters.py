@@ -8,6 +8,8 @@ from django.http import HttpRequest
 
 from orders.errors import FieldError, ValidationFailed
 from orders.models import OrderLine
+from orders.public.contracts import PUBLIC
+from orders.public_ids import ORDER, parse_public_id
 from orders.states import OrderStatus
 
 PAGING = frozenset({"limit", "cursor"})
@@ -47,6 +49,22 @@ ORDER_FILTERS: Mapping[str, Callable[[str], Q]] = {
 PRODUCT_FILTERS: Mapping[str, Callable[[str], Q]] = {
     "category": lambda text: Q(category=_text("category", text)),
 }
+
+
+def _event_type(text: str) -> Q:
+    if text not in PUBLIC:
+        raise ValueError(f"type has to be one of {', '.join(PUBLIC)}.")
+    return Q(type=text)
+
+
+def _order(text: str) -> Q:
+    order_id = parse_public_id(ORDER, text)
+    if order_id is None:
+        raise ValueError("order has to be the id of an order, ord_….")
+    return Q(order_id=order_id)
+
+
+EVENT_FILTERS: Mapping[str, Callable[[str], Q]] = {"type": _event_type, "order": _order}
 
 
 def filters_of(request: HttpRequest, known: Mapping[str, Callable[[str], Q]]) -> Q:

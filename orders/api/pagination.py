@@ -108,10 +108,18 @@ class Listing(Generic[M]):
 
     def _link(self, request: HttpRequest, url: str, row: M, *, backwards: bool) -> str:
         key = tuple(_text(getattr(row, column)) for column in self.columns)
+        return link_to(request, url, self.place(*key, backwards=backwards))
+
+    def place(self, *key: str, backwards: bool = False) -> str:
+        """Return the cursor that names the place after (or before) the row with this key."""
         cursor = msgspec.json.encode(Cursor(self.name, backwards, key))
-        query = {name: value for name, value in request.GET.items() if name != "cursor"}
-        query["cursor"] = base64.urlsafe_b64encode(cursor).decode().rstrip("=")
-        return f"{url}?{urlencode(query)}"
+        return base64.urlsafe_b64encode(cursor).decode().rstrip("=")
+
+
+def link_to(request: HttpRequest, url: str, cursor: str) -> str:
+    """Return the link to the page at `cursor` of what the request asked for."""
+    query = {name: value for name, value in request.GET.items() if name != "cursor"}
+    return f"{url}?{urlencode({**query, 'cursor': cursor})}"
 
 
 def _text(value: Any) -> str:

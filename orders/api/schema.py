@@ -48,6 +48,7 @@ PAGING = (
     query("cursor", "From `next` or `previous`.", pattern="^[A-Za-z0-9_-]+$"),
 )
 API_KEY_ID = path("key_id", "The key's id, `key_…`.")
+EVENT_ID = path("event_id", "The event's id, `evt_…`.")
 ORDER_ID = path("order_id", "The order's id, `ord_…`.")
 IF_NONE_MATCH = header("If-None-Match", "An ETag you have: 304 when nothing has changed.")
 PREFER_WAIT = header("Prefer", "`wait=N`: answer when something has changed, after N seconds (up to 30) at the latest.")

@@ -8,6 +8,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from orders.events import OrderPlaced
+from orders.models import Customer, Order
 from outbox.consumers import subscribers
 from outbox.contracts import contract_of
 from outbox.models import Delivery, Message, Receipt, Rollup
@@ -40,6 +41,18 @@ def test_a_version_that_did_not_tell_when_is_read_with_the_moment_in_the_orders_
 
 @pytest.mark.django_db(transaction=True)
 def test_a_message_of_the_release_before_that_is_still_in_the_queue_is_handled_by_todays_consumers(drain):
+    customer = Customer.objects.create(id=CUSTOMER, name="Quay & Sons")
+    Order.objects.create(
+        id=ORDER,
+        customer=customer,
+        currency="EUR",
+        total=Decimal("25.80"),
+        shipping_address={},
+        payment_method="pm_card_visa",
+        correlation_id=uuid4(),
+        placed_at=MOMENT,
+        updated_at=MOMENT,
+    )
     message = Message.objects.create(
         id=uuid7(),
         name="orders.order_placed",
