@@ -1,14 +1,12 @@
 """Waking whoever waits, through PostgreSQL's NOTIFY. A lost ring costs one poll interval, nothing else.
 
-Rung after COMMIT as a statement of its own: NOTIFY inside a writing transaction takes a database-wide lock across
-the commit and defeats group commit. A ring need not survive a crash of the server, so nobody waits for the disk on its
-account (docs/why/engine-performance.md has the figures).
+Rung after COMMIT, in the same message as it but as a transaction of its own: NOTIFY inside a writing transaction takes
+a database-wide lock across the commit and defeats group commit (docs/why/engine-performance.md has the figures).
 """
 
 from collections.abc import Collection
 
-from django.db import DatabaseError, connection
-from structlog import get_logger
+from django.db import connection
 
 WORK = "outbox_work"
 """Channel of the workers; the payload names the consumer that has something to do."""
@@ -17,8 +15,6 @@ LOOK = "(look)"
 PARKED = "(parked)"
 """Rung for instead of a consumer: somebody parked what another release may know."""
 _DUE_IN = "(due) "
-
-log = get_logger("outbox.doorbell")
 
 
 def due_in(seconds: float) -> str:
@@ -36,15 +32,10 @@ def consumers_among(rung: Collection[str]) -> list[str]:
     return [name for name in rung if not name.startswith("(")]
 
 
-def ring(rings: Collection[tuple[str, str]]) -> None:
-    """Notify each (channel, payload), all in one statement. Call it after COMMIT; a failure is logged, not raised."""
+def ring_at_commit(rings: Collection[tuple[str, str]]) -> None:
+    """Have each (channel, payload) rung once the open transaction has committed; a failure is logged, not raised."""
     if not rings:
         return
-    calls = ", ".join(["pg_notify(%s, %s)"] * len(rings))
-    parameters = [part for pair in rings for part in pair]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT set_config('synchronous_commit', 'off', true), {calls}", parameters)
-    except DatabaseError as error:
-        # What was committed stands; polling finds it.
-        log.warning("doorbell_lost", error=str(error))
+    connection.ensure_connection()
+    for channel, payload in rings:
+        connection.connection.ring_at_commit(channel, payload)

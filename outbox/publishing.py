@@ -1,7 +1,7 @@
 """Publishing messages together with the change they tell of: the unit of work.
 
 A door (API view, staff view, admin action, dispatcher) opens one unit of work around one service call. Messages are
-buffered and written in one statement right before COMMIT; whoever waits is rung right after it.
+buffered and written in one statement right before COMMIT; whoever waits is rung right after it, in one trip with it.
 """
 
 import functools
@@ -147,10 +147,10 @@ class UnitOfWork:
         self.deliveries.clear()
 
     def ring(self) -> None:
-        """Wake whom it concerns, after COMMIT. A timer that is further off than a poll is found by the poll."""
+        """Have COMMIT wake whom it concerns. A timer that is further off than a poll is found by the poll."""
         if self.soonest <= conf.POLL_SECONDS:
             self.rings.add((doorbell.WORK, doorbell.due_in(self.soonest - (time.monotonic() - self.began))))
-        doorbell.ring(self.rings)
+        doorbell.ring_at_commit(self.rings)
 
 
 _MESSAGES = """
@@ -202,9 +202,9 @@ def unit_of_work() -> Iterator[UnitOfWork]:
         with transaction.atomic(durable=True):
             yield unit
             unit.flush()
+            unit.ring()
     finally:
         _unit.reset(token)
-    unit.ring()
 
 
 def open_unit() -> UnitOfWork:

@@ -22,23 +22,29 @@ _COLUMNS = """
     m.correlation_id, m.causation_id, m.actor, m.created_at,
     extract(epoch FROM clock_timestamp() - CASE WHEN d.attempts = 0 THEN d.enqueued_at ELSE m.created_at END)::float8
 """
+_CLAIMED_FROM = """
+    SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, priority FROM outbox_delivery
+    WHERE consumer = %s::text AND state = 'ready'
+"""
+_NOT_EXPIRED = "(deliver_by IS NULL OR deliver_by > now()) ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED"
+_WITH_MESSAGE = "CROSS JOIN LATERAL (SELECT * FROM outbox_message WHERE id = d.message_id OFFSET 0) m"
+"""OFFSET 0 keeps the planner from reading a whole partition of messages when its statistics are old."""
 _CLAIM = f"""
+SELECT {_COLUMNS}, d.priority FROM ({_CLAIMED_FROM} AND {_NOT_EXPIRED}) d {_WITH_MESSAGE} ORDER BY d.priority, d.id
+"""  # noqa: S608 - constants of ours
+_CLAIM_ABOVE = f"""
 WITH ahead AS (
     SELECT min(priority) AS priority FROM outbox_delivery
     WHERE consumer = %s::text AND state = 'ready' AND priority < (%s)::smallint
 )
 SELECT {_COLUMNS}, d.priority FROM (
-    SELECT id, consumer, attempts, crashes, ordering_key, message_id, enqueued_at, priority FROM outbox_delivery
-    WHERE consumer = %s::text AND state = 'ready' AND (priority, id) >= (
+    {_CLAIMED_FROM} AND (priority, id) >= (
         coalesce((SELECT priority FROM ahead), (%s)::smallint),
         CASE WHEN (SELECT priority FROM ahead) IS NULL THEN %s::bigint ELSE 0 END
-    ) AND (deliver_by IS NULL OR deliver_by > now())
-    ORDER BY priority, id LIMIT %s FOR UPDATE SKIP LOCKED
-) d CROSS JOIN LATERAL (SELECT * FROM outbox_message WHERE id = d.message_id OFFSET 0) m ORDER BY d.priority, d.id
-"""  # noqa: S608 - only the column list is repeated
-"""Begins at a low-water mark; what goes before it by its priority is not passed over. OFFSET 0 keeps the planner from
-reading a whole partition of messages when its statistics are old.
-"""
+    ) AND {_NOT_EXPIRED}
+) d {_WITH_MESSAGE} ORDER BY d.priority, d.id
+"""  # noqa: S608 - constants of ours
+"""Begins at a low-water mark; what goes before it by its priority is not passed over."""
 _CLAIM_FAIRLY = f"""
 WITH in_turn AS (
     SELECT id FROM outbox_delivery
@@ -204,7 +210,9 @@ def claim(consumer: str, limit: int) -> list[Claimed]:
 
 
 def _claim_from(start: Place, consumer: str, limit: int) -> list[tuple[Any, ...]]:
-    return _rows(_CLAIM, (consumer, start.priority, consumer, *start, limit))
+    if start == BEGINNING:
+        return _rows(_CLAIM, (consumer, limit))
+    return _rows(_CLAIM_ABOVE, (consumer, start.priority, consumer, *start, limit))
 
 
 def claim_fairly(consumer: str, limit: int) -> list[Claimed]:

@@ -98,8 +98,11 @@ def test_claims_find_their_place_by_the_index_alone(clock):
     fill(5)
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {queue._CLAIM}", (CONSUMER, 0, CONSUMER, 0, 3, BATCH))
-        plan = "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute(f"EXPLAIN {queue._CLAIM}", (CONSUMER, BATCH))
+        from_the_beginning = "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute(f"EXPLAIN {queue._CLAIM_ABOVE}", (CONSUMER, 0, CONSUMER, 0, 3, BATCH))
+        above_the_mark = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute("RESET enable_seqscan")
-    assert "Index Scan using outbox_delivery_ready" in plan
-    assert "ROW(priority, id) >= ROW(" in plan
+    assert "Index Scan using outbox_delivery_ready" in from_the_beginning
+    assert "Index Scan using outbox_delivery_ready" in above_the_mark
+    assert "ROW(priority, id) >= ROW(" in above_the_mark

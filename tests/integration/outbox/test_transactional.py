@@ -70,8 +70,8 @@ def test_one_unit_of_work_writes_all_its_messages_in_one_statement(transactional
     with unit_of_work():
         for number in range(5):
             send(note(number))
-    assert [sql for sql in statements if "INSERT" in sql] == [sql for sql in statements if "outbox_message" in sql]
-    assert len(statements) == 2, "one insert, one NOTIFY"
+    (statement,) = statements
+    assert "INSERT INTO outbox_message" in statement
 
 
 def test_a_batch_isolates_the_failing_message(drain, invariants_hold):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import DatabaseError, connection
+from django.db import IntegrityError, connection
 
 from outbox import doorbell
 from outbox.cancelling import cancel
@@ -59,28 +59,53 @@ def test_a_rollback_rings_for_nobody(listener):
 def test_streams_are_rung_with_what_was_announced(listener):
     listener.execute("LISTEN somewhere")
     with unit_of_work():
+        send(single())
         announce("somewhere", "order 1")
     assert heard(listener, within=2) == [("somewhere", "order 1")]
 
 
-def test_one_statement_rings_for_a_whole_unit_of_work(transactional_db, statements):
+def latest_message_to_the_server() -> str:
+    with psycopg.connect(**listen_parameters(), autocommit=True) as other:
+        own = connection.connection.info.backend_pid
+        return other.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [own]).fetchone()[0]
+
+
+def test_a_whole_unit_of_work_is_rung_for_in_one_trip_with_its_commit(transactional_db):
     with unit_of_work():
         send(single(1))
         send(single(2))
         send(call(1))
-        announce("somewhere", "x")
-    rings = [statement for statement in statements if "pg_notify" in statement]
-    assert [ring.count("pg_notify") for ring in rings] == [3], "each consumer once, and the announcement"
+        announce("somewhere", "it's x")
+    commit, *rings = latest_message_to_the_server().split("; ")
+    assert commit == "COMMIT"
+    work = f'NOTIFY "{doorbell.WORK}"'
+    assert set(rings) == {"NOTIFY \"somewhere\", 'it''s x'", f"{work}, 'lab.call'", f"{work}, 'lab.single'"}
+    assert len(rings) == 3
 
 
-def test_a_lost_ring_fails_nobody_and_polling_finds_the_message(drain, monkeypatch):
-    def broken(execute, statement, params, many, context):
-        if "pg_notify" in statement:
-            raise DatabaseError("the bell is broken")
-        return execute(statement, params, many, context)
+def test_what_is_announced_without_any_statement_is_rung_too(listener):
+    listener.execute("LISTEN somewhere")
+    with unit_of_work():
+        announce("somewhere", "order 1")
+    assert heard(listener, within=2) == [("somewhere", "order 1")]
 
-    with connection.execute_wrapper(broken):
-        ask(single())
+
+def test_a_failed_commit_rings_for_nobody_then_or_later(listener):
+    sql("CREATE TABLE lab_late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    listener.execute("LISTEN somewhere")
+    with pytest.raises(IntegrityError), unit_of_work() as unit:
+        unit.rings.update([("somewhere", "order 1")] * len(sql("INSERT INTO lab_late VALUES (1), (1) RETURNING n")))
+    with unit_of_work():
+        announce("somewhere", "order 2")
+    assert heard(listener, within=2) == [("somewhere", "order 2")]
+    sql("DROP TABLE lab_late")
+
+
+def test_a_lost_ring_fails_nobody_and_polling_finds_the_message(drain, capsys):
+    with unit_of_work():
+        send(single())
+        announce("somewhere", "longer than a ring may be" * 1000)
+    assert "doorbell_lost" in capsys.readouterr().err
     drain()
     assert effects() == ["single"]
 
