@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from fulfillment import facade as fulfillment
-from orders.api_keys import caller_of
+from orders.callers import caller_of
 from orders.models import Customer, Product
 from tests.shop import CUP, TEA, Caller, order_of
 
