@@ -86,8 +86,14 @@ def filters_of(request: HttpRequest, known: Mapping[str, Callable[[str], Q]]) ->
 
 def _unknown(request: HttpRequest, known: Collection[str]) -> list[FieldError]:
     there = ", ".join(sorted(known))
-    return [
+    unknown = [
         FieldError(f"?{name[:40]}", "unknown_parameter", f"There is no parameter {name[:40]!r}; there are {there}.")
         for name in request.GET
         if name not in known
     ]
+    twice = [
+        FieldError(f"?{name}", "repeated", f"The parameter {name} may be there once only.")
+        for name in known
+        if len(request.GET.getlist(name)) > 1
+    ]
+    return unknown + twice

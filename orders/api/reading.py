@@ -16,6 +16,8 @@ from orders.errors import MalformedRequest, PayloadTooLarge
 
 MAX_BYTES = 65_536
 MAX_DEPTH = 32
+MAX_NODES = 5_000
+"""Members and entries, all together."""
 MAX_INTEGER_DIGITS = 18
 
 
@@ -31,12 +33,19 @@ def read_document(request: HttpRequest) -> dict[str, Any]:
     body = _read_body(request)
     if not body:
         return {}
-    if request.content_type != "application/json":
-        raise UnsupportedMediaType(request.content_type or "(none)")
+    _check_media(request)
     document = parse(body)
     if not isinstance(document, dict):
         raise MalformedRequest("The body has to be a JSON object.")
     return document
+
+
+def _check_media(request: HttpRequest) -> None:
+    charset = (request.content_params or {}).get("charset", "utf-8").strip('"').lower()
+    if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(request.headers.get("Content-Type", "(none)"))
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType(f"Content-Encoding: {request.headers['Content-Encoding']}")
 
 
 def _read_body(request: HttpRequest) -> bytes:
@@ -108,12 +117,16 @@ def _bounded_float(text: str) -> float:
 
 
 def _check_depth(document: object) -> None:
-    level, depth = [document], 0
+    level, depth, nodes = [document], 0, 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             raise MalformedRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
-        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
+        children = [child for node in level for child in _children(node)]
+        nodes += len(children)
+        if nodes > MAX_NODES:
+            raise MalformedRequest(f"The body has more than {MAX_NODES} members and entries.")
+        level = [child for child in children if isinstance(child, dict | list)]
 
 
 def _children(node: object) -> list[Any]:
@@ -122,18 +135,28 @@ def _children(node: object) -> list[Any]:
     return node if isinstance(node, list) else []
 
 
-def _texts(node: object) -> Iterator[str]:
+def _texts(node: object, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text with the pointer to where it stands; a member's name stands where its object does."""
     if isinstance(node, str):
-        yield node
+        yield node, pointer
     elif isinstance(node, dict):
-        yield from node
-    for child in _children(node):
-        yield from _texts(child)
+        for name, child in node.items():
+            yield name, pointer
+            yield from _texts(child, f"{pointer}/{escaped(name)}")
+    elif isinstance(node, list):
+        for place, child in enumerate(node):
+            yield from _texts(child, f"{pointer}/{place}")
+
+
+def escaped(name: str) -> str:
+    """Return a member's name as a part of a JSON Pointer, shortened, and without half characters."""
+    plain = name[:40].encode("utf-8", "replace").decode()
+    return plain.replace("~", "~0").replace("/", "~1")
 
 
 def _check_texts(document: object) -> None:
-    for text in _texts(document):
+    for text, pointer in _texts(document):
         if "\0" in text:
-            raise MalformedRequest("The body has a text with the character U+0000, which cannot be stored.")
+            raise MalformedRequest(f"A text at {pointer or '/'} has the character U+0000, which cannot be stored.")
         if re.search("[\ud800-\udfff]", text):
-            raise MalformedRequest("The body has a text with half of a surrogate pair, which is not Unicode.")
+            raise MalformedRequest(f"A text at {pointer or '/'} has half of a surrogate pair, which is not Unicode.")

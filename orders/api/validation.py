@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from orders.api.reading import escaped
 from orders.errors import FieldError, ValidationFailed
 from orders.requests import END, Request
 
@@ -75,8 +76,8 @@ def _faults_inside(value: object, kind: Any, pointer: str) -> Iterator[FieldErro
     elif get_origin(kind) is dict and isinstance(value, dict):
         of_key, of_value = get_args(kind)
         for key, item in value.items():
-            yield from _faults(key, of_key, f"{pointer}/{_escaped(key)}")
-            yield from _faults(item, of_value, f"{pointer}/{_escaped(key)}")
+            yield from _faults(key, of_key, f"{pointer}/{escaped(key)}")
+            yield from _faults(item, of_value, f"{pointer}/{escaped(key)}")
 
 
 def _faults_of_members(value: Mapping[str, object], kind: type[msgspec.Struct], pointer: str) -> Iterator[FieldError]:
@@ -90,12 +91,7 @@ def _faults_of_members(value: Mapping[str, object], kind: type[msgspec.Struct], 
         if name not in fields:
             known = ", ".join(fields)
             detail = f"There is no field {name[:40]!r} here; there are {known}."
-            yield FieldError(f"{pointer}/{_escaped(name)}", "unknown_field", detail)
-
-
-def _escaped(name: str) -> str:
-    """Return a member's name as a part of a JSON Pointer."""
-    return name[:40].replace("~", "~0").replace("/", "~1")
+            yield FieldError(f"{pointer}/{escaped(name)}", "unknown_field", detail)
 
 
 def _described(message: str, pointer: str) -> FieldError:
