@@ -3,6 +3,7 @@
 Domains raise their own errors and know no HTTP; what the problems say is in config/problems.py.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ CODES: tuple[tuple[type[BaseException], str], ...] = (
     (orders.AuthenticationRequired, "authentication_required"),
     (orders.InvalidKey, "invalid_key"),
     (orders.InsufficientScope, "insufficient_scope"),
+    (orders.RateLimited, "rate_limited"),
     (orders.NotFound, "not_found"),
     (orders.InvalidCursor, "invalid_cursor"),
     (orders.IdempotencyKeyRequired, "idempotency_key_required"),
@@ -85,6 +87,8 @@ def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
         log.error("request_failed", code=kind.code, path=request.path, exc_info=error)
     detail = str(error) if isinstance(error, _OWN_WORDS) else f"{kind.meaning} {kind.remedy}"
     response = respond(kind, request, detail, **_members(error))
+    if isinstance(error, orders.RateLimited):
+        response["Retry-After"] = str(max(1, math.ceil(error.seconds)))
     challenge = _challenge(kind, error)
     if challenge:
         response["WWW-Authenticate"] = challenge

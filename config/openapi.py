@@ -21,14 +21,28 @@ from outbox.contracts import Contract
 
 Document = dict[str, Any]
 
-EVERY_CALL = ("authentication_required", "invalid_key", "not_acceptable", "internal_error", "service_degraded")
-WITH_BODY = ("malformed_request", "payload_too_large", "unsupported_media_type", "validation_failed")
+EVERY_CALL = (
+    "authentication_required",
+    "invalid_key",
+    "not_acceptable",
+    "rate_limited",
+    "headers_too_large",
+    "internal_error",
+    "service_degraded",
+)
+WITH_BODY = ("malformed_request", "request_timeout", "payload_too_large", "unsupported_media_type", "validation_failed")
+LIMITS = ("RateLimit", "RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 HEADERS = {
     "X-Correlation-ID": "Quote it when you ask about this call. Send a UUID of your own to choose it.",
     "ETag": "Names this representation; for If-None-Match, and If-Match.",
     "Location": "The new object.",
     "Idempotent-Replayed": "`true` when this is the remembered answer to an earlier request with the same key.",
     "Preference-Applied": "`wait=N` when the answer was waited for.",
+    "RateLimit": "What is left: `r` requests, all of them again in `t` seconds; per limit, the narrowest first.",
+    "RateLimit-Policy": "The limits: `q` requests within `w` seconds, for the customer and, where it has one, the key.",
+    "RateLimit-Limit": "The narrowest limit, in requests a second.",
+    "RateLimit-Remaining": "What is left of it.",
+    "RateLimit-Reset": "Seconds until all of it is there again.",
     "Retry-After": "Seconds to wait before the next try.",
 }
 
@@ -126,13 +140,14 @@ def _complete(operation: Document) -> None:
         codes.update(("malformed_request", "idempotency_in_progress", "idempotency_key_reused"))
     responses = operation["responses"]
     for status, response in responses.items():
-        wanted = ["X-Correlation-ID", "ETag"]
+        wanted = ["X-Correlation-ID", "ETag", *LIMITS]
         wanted += ["Location"] if status == "201" else []
         wanted += ["Idempotent-Replayed"] if "Idempotency-Key" in names else []
         response["headers"] = _headers(*wanted)
         response["headers"] |= _headers("Preference-Applied") if "Prefer" in names else {}
     if "If-None-Match" in names:
-        responses["304"] = {"description": "Nothing has changed.", "headers": _headers("X-Correlation-ID", "ETag")}
+        headers = _headers("X-Correlation-ID", "ETag", *LIMITS)
+        responses["304"] = {"description": "Nothing has changed.", "headers": headers}
     responses.update(_problem_responses(codes))
 
 

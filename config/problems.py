@@ -65,6 +65,11 @@ PROBLEMS = {
             "Accept `application/json`, or leave the header out.",
         ),
         ProblemType(
+            "request_timeout", 408, "The request took too long to arrive",
+            "The body has to arrive within 20 seconds.",
+            "Send it again over a better connection, with the same Idempotency-Key.",
+        ),
+        ProblemType(
             "insufficient_stock", 409, "There is not enough in stock",
             "A line asks for more than can be promised. Nothing was reserved; `shortages` tells what is there.",
             "Order less of what is short, or try again later. The same Idempotency-Key may be used again.",
@@ -117,9 +122,15 @@ PROBLEMS = {
         ),
         ProblemType(
             "rate_limited", 429, "Too many at once",
-            "There are bounds to what one customer may have open at the same time, such as streams.",
-            "Wait as long as `Retry-After` says, or close what you do not need.",
-            retry_after=5,
+            "A customer, or a key, makes more requests a second than it may, has too much open at the same time, or "
+            "too many wrong keys came from one address.",
+            "Wait as long as `Retry-After` says; the `RateLimit` headers of every answer tell what is left.",
+            retry_after=1,
+        ),
+        ProblemType(
+            "headers_too_large", 431, "The headers are too large",
+            "The address and all headers together may have up to 32 768 bytes.",
+            "Send fewer or shorter ones.",
         ),
         ProblemType(
             "internal_error", 500, "Something went wrong on our side",

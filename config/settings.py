@@ -185,7 +185,7 @@ SPECTACULAR_SETTINGS = {
 
 # django-q2 supervises the workers; the queue itself is outbox_delivery (docs/decisions/0003).
 Q_CLUSTER = q_cluster("tandem", workers=env.int("TANDEM_WORKERS", default=2))
-PERIODIC_JOBS = {**ENGINE_JOBS}
+PERIODIC_JOBS = {**ENGINE_JOBS, "orders.rate_limits.forget_full_buckets": 60}
 CONTRACTS_FOLDER = BASE_DIR / "docs" / "reference" / "contracts"
 RUN_DIR = env.str("TANDEM_RUN_DIR", default="")
 

@@ -3,8 +3,9 @@
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from orders import rate_limits
 from orders.callers import Caller, caller_of
-from orders.errors import AuthenticationRequired
+from orders.errors import AuthenticationRequired, InvalidKey
 
 
 def presented_key(request: Request) -> str:
@@ -17,11 +18,18 @@ class ApiKeyAuthentication(BaseAuthentication):
     """Authenticates a customer by an API key."""
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller]:
-        """Return the caller. Raises AuthenticationRequired without a key, InvalidKey with a wrong one."""
+        """Return the caller.
+
+        Raises AuthenticationRequired without a key, InvalidKey with a wrong one, RateLimited with the next of many.
+        """
         key = presented_key(request)
         if not key:
             raise AuthenticationRequired("Send your API key in the header Authorization: Bearer tdm_….")
-        caller = caller_of(key)
+        try:
+            caller = caller_of(key)
+        except InvalidKey:
+            rate_limits.count_wrong_key(address=request.META.get("REMOTE_ADDR", ""), key=key)
+            raise
         return caller, caller
 
     def authenticate_header(self, request: Request) -> str:

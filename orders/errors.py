@@ -4,6 +4,7 @@ OrdersError
 ├── AuthenticationRequired    no key was given
 ├── InvalidKey                the key is unknown, expired or revoked
 ├── InsufficientScope         the key is good, but not for this
+├── RateLimited               too many requests, or too many wrong keys
 ├── NotFound                  no such object among the customer's own
 ├── MalformedRequest          the request cannot be read at all
 │   ├── InvalidCursor         a page cursor that this list did not hand out
@@ -41,6 +42,14 @@ class InsufficientScope(OrdersError):
         words = f"the scope {missing[0]}" if len(missing) == 1 else f"the scopes {', '.join(missing)}"
         super().__init__(f"This call needs a key with {words}.")
         self.missing = missing
+
+
+class RateLimited(OrdersError):
+    """Too many requests, or too many wrong keys: `seconds` until the next may come."""
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class NotFound(OrdersError):

@@ -90,6 +90,22 @@ class ApiKey(models.Model):
         return public_id(API_KEY, self.id)
 
 
+class RateBucket(models.Model):
+    """Tokens that requests, or wrong keys, are counted against. Unlogged: after a crash every bucket is full."""
+
+    subject = models.CharField(
+        max_length=100,
+        primary_key=True,
+        help_text="What is limited: `customer:…`, `key:…`, `wrong:address:…`, `wrong:prefix:…`.",
+    )
+    tokens = models.FloatField(help_text="How many there were at `filled_at`.")
+    taken = models.IntegerField(help_text="How many the last process got.")
+    filled_at = models.DateTimeField(help_text="When tokens were last added and taken, by the database's clock.")
+
+    def __str__(self) -> str:
+        return self.subject
+
+
 class TaxClass(models.Model):
     """A rate of tax that is contained in gross prices."""
 

@@ -7,6 +7,7 @@ os.environ.setdefault("TANDEM_ENV", "development")
 os.environ.setdefault("PAYMENT_API_KEY", "sk_test_12345")
 os.environ.setdefault("PAYMENT_WEBHOOK_SECRET", "whsec_dGVzdHMtb25seS1wYXltZW50cw==")
 os.environ.setdefault("CARRIER_API_KEY", "carrier-test-key")
+os.environ.setdefault("RATE_LIMIT_PER_SECOND", "100000")  # tests of the limits set their own
 os.environ.setdefault("CARRIER_WEBHOOK_SECRET", "whsec_dGVzdHMtb25seS1jYXJyaWVyLTEyMzQ=")
 
 from config.settings import *  # noqa: F403 - the environment must be set first

@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.waiting.hub import Hub
-from config.waiting.inner import Answer, Application, Header, Receive, Scope, Send, ask, ask_again, reply
-from config.waiting.intake import BodyTooSlow, CallerLeft, plain_headers, taken_in
+from config.waiting.inner import Answer, Application, Header, Receive, Scope, Send, ask, ask_again, header, reply
+from config.waiting.intake import MOST_HEADER_BYTES, BodyTooSlow, CallerLeft, header_bytes, plain_headers, taken_in
+from config.waiting.refusals import refusal, refuse
+from config.waiting.turns import InTurn, caller_in
 
 LONGEST_WAIT_SECONDS = 30
 MOST_WAITERS = 500
@@ -29,11 +31,6 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGN
 Settled = Callable[[Answer], bool]
 
 
-def header(scope: Scope, name: bytes) -> str:
-    """Return a request header, several joined by commas."""
-    return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
-
-
 def wait_seconds(scope: Scope) -> int:
     """Return how long the caller prefers to wait, bounded; 0 when it does not."""
     found = _WAIT.search(header(scope, b"prefer"))
@@ -49,8 +46,8 @@ def order_uuid(public_id: str) -> str:
 class Waiting:
     """Wraps the synchronous site; everything that does not wait passes straight through."""
 
-    def __init__(self, site: Application) -> None:
-        self._site = site
+    def __init__(self, site: Application, threads: int = 8) -> None:
+        self._site = InTurn(site, threads)
         self._hub = Hub()
         self._streams: Counter[str] = Counter()
 
@@ -58,12 +55,16 @@ class Waiting:
         if scope["type"] != "http":
             return
         scope = plain_headers(scope)
+        if header_bytes(scope) > MOST_HEADER_BYTES:
+            detail = f"The address and headers may have up to {MOST_HEADER_BYTES} bytes."
+            await refuse(scope, send, "headers_too_large", detail, (b"connection", b"close"))
+            return
         try:
             receive = await taken_in(receive)
         except CallerLeft:
             return
         except BodyTooSlow:
-            await reply(send, Answer(408, [(b"connection", b"close")], b""))
+            await refuse(scope, send, "request_timeout", "", (b"connection", b"close"))
             return
         progress = _PROGRESS.match(scope["path"]) if scope["method"] == "GET" else None
         if progress and "text/event-stream" in header(scope, b"accept"):
@@ -120,8 +121,8 @@ class Waiting:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, digits: str) -> None:
         """Send the progress whenever it changes, until it is final or the caller leaves."""
-        caller = header(scope, b"authorization")
         first = await ask_again(self._site, scope, scope["path"])
+        caller = caller_in(scope) or ""
         if first.status != 200 or self._streams[caller] >= MOST_STREAMS_PER_CALLER or self._hub.count >= MOST_WAITERS:
             await reply(send, first if first.status != 200 else too_many_streams(scope, first))
             return
@@ -222,15 +223,5 @@ def as_event(mark: str, answer: Answer) -> bytes:
 
 def too_many_streams(scope: Scope, first: Answer) -> Answer:
     """Return the refusal of one stream too many."""
-    correlation = (first.header(b"x-correlation-id") or b"").decode()
-    problem = {
-        "type": f"{scope['scheme']}://{header(scope, b'host')}/docs/problems/rate_limited",
-        "instance": scope["path"],
-        "title": "Too many requests",
-        "status": 429,
-        "code": "rate_limited",
-        "detail": f"At most {MOST_STREAMS_PER_CALLER} streams may be open at once. Close one, or poll with an ETag.",
-        "correlation_id": correlation,
-    }
-    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"5")]
-    return Answer(429, headers, json.dumps(problem).encode())
+    detail = f"At most {MOST_STREAMS_PER_CALLER} streams may be open at once. Close one, or poll with an ETag."
+    return refusal(scope, "rate_limited", detail, correlation=(first.header(b"x-correlation-id") or b"").decode())

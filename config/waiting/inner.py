@@ -1,5 +1,6 @@
 """Asking the synchronous site from inside the asynchronous layer."""
 
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+MARK_HEADER, MARK = b"x-asked-again", secrets.token_hex(16)
+"""Tells the site that a request is our own second question. No caller can know what it has to say."""
 CARRIED = (b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-for", b"x-correlation-id")
 """What a second question repeats of the first: who asks, and by which way."""
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """Return a request header, several joined by commas."""
+    return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
 @dataclass
@@ -54,7 +62,7 @@ async def ask_again(site: Application, scope: Scope, path: str) -> Answer:
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [*headers, (b"accept", b"application/json")],
+        "headers": [*headers, (b"accept", b"application/json"), (MARK_HEADER, MARK.encode())],
     }
 
     async def nothing() -> MutableMapping[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from config.waiting.inner import Receive, Scope
 
+MOST_HEADER_BYTES = 32_768
+"""Of the address and all headers together."""
 LONGEST_BODY_SECONDS = 20.0
 MOST_BODY_BYTES = 1_048_576
 """Far above what any door of ours takes (each answers 413 itself); the rest of a larger body is not read."""
@@ -20,6 +22,12 @@ class CallerLeft(Exception):
 
 class BodyTooSlow(Exception):
     """The body did not arrive within LONGEST_BODY_SECONDS."""
+
+
+def header_bytes(scope: Scope) -> int:
+    """Return how long the address and the headers are."""
+    address = len(scope["path"]) + len(scope.get("query_string", b""))
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def plain_headers(scope: Scope) -> Scope:

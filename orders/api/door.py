@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID
@@ -10,9 +10,11 @@ from uuid import UUID
 import msgspec
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from orders import rate_limits
 from orders.authentication import presented_key
 from orders.callers import Caller
 from orders.errors import IdempotencyKeyRequired, InsufficientScope, MalformedRequest, NotFound, VersionConflict
@@ -26,6 +28,8 @@ from outbox.idempotency import Answer
 from outbox.publishing import unit_of_work
 
 BASE = "/api/v1"
+ASKED_AGAIN = "tandem.asked_again"
+"""In the environment of a request that nobody sent: the waiting layer looks again for one that was counted."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -36,16 +40,42 @@ class Door(APIView):
 
     scopes: ClassVar[Mapping[str, str]] = {}
     """The scope that each method needs; a method that is not named needs none."""
+    allowances: Sequence[rate_limits.Allowance] = ()
     http_method_names = ("get", "post", "patch", "delete", "head")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate, check the scope, and note who acts."""
         super().initial(request, *args, **kwargs)
         caller = caller_of(request)
+        if not request.META.get(ASKED_AGAIN):
+            self.allowances = rate_limits.spend(caller)
+            rate_limits.check(self.allowances)
         needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
         if needed and needed not in caller.scopes:
             raise InsufficientScope(needed)
         enter(replace(current(), actor=f"customer:{caller.public_id}"))
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say what is left of the caller's limits, and that answers are for the caller alone."""
+        response.headers.setdefault("Cache-Control", "no-store")
+        patch_vary_headers(response, ["Authorization"])
+        for name, value in limit_headers(self.allowances).items():
+            response.headers[name] = value
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+def limit_headers(allowances: Sequence[rate_limits.Allowance]) -> dict[str, str]:
+    """Return the headers that tell of limits: those of the present draft, and the three that came before it."""
+    if not allowances:
+        return {}
+    narrowest = allowances[0]
+    return {
+        "RateLimit-Policy": ", ".join(f'"{left.bucket.name}";q={left.bucket.capacity};w=1' for left in allowances),
+        "RateLimit": ", ".join(f'"{left.bucket.name}";r={left.remaining};t={left.reset}' for left in allowances),
+        "RateLimit-Limit": str(narrowest.bucket.capacity),
+        "RateLimit-Remaining": str(narrowest.remaining),
+        "RateLimit-Reset": str(narrowest.reset),
+    }
 
 
 def caller_of(request: Request) -> Caller:

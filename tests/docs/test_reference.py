@@ -12,6 +12,9 @@ from config.reference import PAGES
 from config.reference.data import APPS, MEANINGS, meaning, models_of
 from config.reference.machines import machines
 from config.reference.messages import field_meaning, producers
+from config.waiting import application, intake, turns
+from orders import api_keys, rate_limits
+from orders.api import pagination, reading
 from orders.scopes import SCOPES
 from orders.states import ORDER
 from outbox.catalogue import catalogue
@@ -114,3 +117,29 @@ def test_every_machine_is_drawn_with_every_transition():
 def test_the_how_to_of_keys_lists_every_scope_as_it_is():
     page = (DOCS / "how-to" / "use-api-keys.md").read_text()
     assert dict(re.findall(r"^\| `(\w+:\w+)` \| (.+) \|$", page, re.MULTILINE)) == SCOPES
+
+
+@pytest.mark.requirement("M43")
+def test_the_page_of_limits_tells_the_limits_in_force():
+    page = (REFERENCE / "limits.md").read_text()
+    told = {row[0]: row[1] for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \| .+ \|$", page, re.MULTILINE)}
+    in_force = {
+        "Requests a second, per customer": 200,
+        "Progress streams at the same time, per customer and web process": application.MOST_STREAMS_PER_CALLER,
+        "Wrong keys a minute, per address": rate_limits.FAILURES_PER_MINUTE["address"],
+        "Wrong keys a minute, per key's prefix": rate_limits.FAILURES_PER_MINUTE["prefix"],
+        "Address and headers": intake.MOST_HEADER_BYTES,
+        "Body": reading.MAX_BYTES,
+        "Arrival of the body": intake.LONGEST_BODY_SECONDS,
+        "Nesting of JSON": reading.MAX_DEPTH,
+        "Digits of a number": reading.MAX_INTEGER_DIGITS,
+        "Members and entries of JSON, all together": reading.MAX_NODES,
+        "Page of a list": pagination.MAX_LIMIT,
+        "API keys that work, per customer": api_keys.MOST_KEYS,
+        "`Prefer: wait=N`": application.LONGEST_WAIT_SECONDS,
+    }
+    for name, limit in in_force.items():
+        assert re.match(rf"{limit:.0f}\b", told[name].replace(" ", "", 1 if limit >= 1_000 else 0)), name
+    assert (
+        f"{turns.MOST_IN_LINE:,}".replace(",", " ") in told["Requests at the same time, per customer and web process"]
+    )

@@ -256,7 +256,8 @@ def test_staff_revoke_any_key_and_say_why(shop):
     assert AuditEntry.objects.get(action="revoke_api_key").reason == "Found in a public repository."
 
 
-def test_the_account_tells_who_calls_with_which_key(shop):
+def test_the_account_tells_who_calls_with_which_key(shop, settings):
+    settings.RATE_LIMIT_PER_SECOND = 200
     account = shop.get("account").json()
     assert (account["object"], account["id"], account["name"]) == ("account", shop.customer.public_id, "Quay & Sons")
     assert account["rate_limit"] == 200

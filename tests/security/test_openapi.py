@@ -37,7 +37,7 @@ def test_every_reference_leads_somewhere(document):
 def test_every_call_tells_its_problems(document):
     for path, calls in document["paths"].items():
         for method, call in calls.items():
-            assert {"401", "406", "500", "503"} <= set(call["responses"]), (method, path)
+            assert {"401", "406", "429", "500", "503"} <= set(call["responses"]), (method, path)
             for status, response in call["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"]

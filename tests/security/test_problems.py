@@ -18,6 +18,7 @@ from tests.shop import order_of
 STATUS = {
     "malformed_request": 400, "idempotency_key_required": 400, "invalid_cursor": 400,
     "authentication_required": 401, "invalid_key": 401,
+    "request_timeout": 408, "headers_too_large": 431,
     "insufficient_scope": 403, "not_found": 404, "method_not_allowed": 405, "not_acceptable": 406,
     "insufficient_stock": 409, "total_changed": 409, "order_not_cancellable": 409, "idempotency_in_progress": 409,
     "version_conflict": 412, "payload_too_large": 413, "unsupported_media_type": 415,
