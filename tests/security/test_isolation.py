@@ -1,35 +1,11 @@
 """What belongs to others does not exist."""
 
-import json
-from uuid import uuid4
-
 import pytest
 
-from config.openapi import openapi_document
 from orders.models import Order
 from tests.shop import order_of
 
 PATHS = ["", "/progress", "/timeline", "/payments", "/shipments"]
-
-
-def same_but_for_ids(problem: dict) -> dict:
-    return {name: value for name, value in problem.items() if name not in ("instance", "correlation_id")}
-
-
-@pytest.mark.requirement("M43")
-@pytest.mark.parametrize("path", PATHS)
-def test_an_order_of_another_customer_is_answered_like_one_that_never_was(shop, stranger, path):
-    order = shop.placed()["id"]
-    assert shop.get(f"orders/{order}{path}").status_code == 200
-    foreign = stranger.get(f"orders/{order}{path}")
-    absent = stranger.get(f"orders/ord_{uuid4().hex}{path}")
-    assert foreign.status_code == absent.status_code == 404
-    assert same_but_for_ids(foreign.json()) == same_but_for_ids(absent.json())
-
-
-def test_no_path_of_an_order_is_left_out_above():
-    paths = [path for path in json.loads(openapi_document())["paths"] if "{order_id}" in path]
-    assert {path.partition("{order_id}")[2] for path in paths} == {*PATHS, "/cancellation"}
 
 
 def test_another_customer_cannot_cancel(shop, stranger):
