@@ -25,6 +25,7 @@ from outbox.consumers import fair_key, ordering_key, subscribers
 from outbox.context import current
 from outbox.contracts import Command, Contract, Event, Message, aggregate_id, contract_of, encode
 from outbox.errors import ContractConflict, InvalidPayload, NoUnitOfWork, TransactionOpen
+from outbox.postgresql.arrays import array
 
 MAX_PAYLOAD_BYTES = 65_536
 
@@ -135,8 +136,8 @@ class UnitOfWork:
             self.ended.clear()
 
     def _flush_messages(self) -> None:
-        columns = [list(column) for column in zip(*self.messages, strict=True)]
-        queue = [list(column) for column in zip(*self.deliveries, strict=True)] or [[], [], [], []]
+        columns = [array(column) for column in zip(*self.messages, strict=True)]
+        queue = [array(column) for column in zip(*self.deliveries, strict=True)] or ["{}"] * len(DeliveryRow._fields)
         with connection.cursor() as cursor:
             if self.particular and not any(one.ordering_key for one in self.particular):
                 cursor.execute(_INSERT_ALL, [*columns, *queue, *ordering.without_places(self.particular)])

@@ -14,6 +14,7 @@ from django.db import connection
 from outbox.conf import conf
 from outbox.consumers import Incoming
 from outbox.engine.low_water import BEGINNING, LowWater, Place
+from outbox.postgresql.arrays import array
 from outbox.publishing import open_unit
 
 PROMOTED_AT_ONCE = 500
@@ -80,7 +81,7 @@ CROSS JOIN LATERAL (
 _ISOLATED = "SELECT id, consumer FROM outbox_delivery WHERE state = 'isolated' ORDER BY id LIMIT 20"
 _FINISH = """
 WITH done AS (
-    DELETE FROM outbox_delivery WHERE id = ANY(%s) RETURNING id, message_id, consumer, attempts
+    DELETE FROM outbox_delivery WHERE id = ANY(%s::bigint[]) RETURNING id, message_id, consumer, attempts
 )
 INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms)
 SELECT message_id, consumer, attempts + %s, duration FROM done
@@ -248,10 +249,10 @@ def finish(claimed: Sequence[Claimed], durations_ms: dict[int, int], *, extra_at
 
     `extra_attempt` is 1 where the present attempt is not counted in the row yet.
     """
-    ids = list(durations_ms)
+    ids = array(durations_ms)
     release_successors([one for one in claimed if one.id in durations_ms])
     with connection.cursor() as cursor:
-        cursor.execute(_FINISH, (ids, extra_attempt, ids, list(durations_ms.values())))
+        cursor.execute(_FINISH, (ids, extra_attempt, ids, array(durations_ms.values())))
 
 
 def begin_once(delivery_ids: list[int]) -> None:

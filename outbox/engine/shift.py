@@ -19,7 +19,7 @@ from outbox.engine import deadlines, parking, queue, reaper, watch
 from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
 from outbox.engine.identity import Identity
-from outbox.engine.transactional import run_batch, run_one
+from outbox.engine.transactional import BATCH_SECONDS, run_batch, run_one
 from outbox.sagas.attention import expire_late_steps
 
 SHIFT_SECONDS = 2.0
@@ -30,10 +30,13 @@ LINGER_SECONDS = 25.0
 SEEN_SECONDS = 5.0
 PARKED_SECONDS = 5.0
 PAUSE_AFTER_ERROR_SECONDS = 0.5
-HEAD_START_SECONDS = 0.001
+REST_SECONDS = 0.003
+"""After a batch that took all there was the same consumer's next begins no sooner than this after it: where messages
+come one after the other a few gather, and a batch of four costs little more than a batch of one."""
+HEAD_START_SECONDS = 0.004
 """Every worker hears each ring, and most rings are about one message: an idle worker leaves it to those that signed in
-before it, this long for each, and then looks whether anything is left."""
-LONGEST_HEAD_START_SECONDS = 0.004
+before it, at least this long (more than they rest), and then looks whether anything is left."""
+LONGEST_HEAD_START_SECONDS = 0.006
 
 log = get_logger("outbox.shift")
 
@@ -48,8 +51,11 @@ class Shift:
         self._hot: deque[str] = deque()
         """Consumers that may have something to do, in turn."""
         self._names = [entry.name for entry in all_consumers()]
+        self._rests_until: dict[str, float] = {}
         self._look_at = self._seen_at = self._parked_at = 0.0
         self._rank = 0
+        self._needed = False
+        """Whether the last batch was full: then those that signed in earlier do not manage alone."""
         breakers.register_destinations()
 
     def run(self, stopping: Callable[[], bool], seconds: float = SHIFT_SECONDS) -> None:
@@ -91,19 +97,35 @@ class Shift:
             self._hot.append(entry.name)
         return 1
 
-    def _run_batch(self, entry: Consumer) -> int:
-        """Run a batch within the consumer's limits; when they let nothing pass, set the alarm."""
+    def _run_batch(self, entry: Consumer) -> bool:
+        """Run a batch within the consumer's limits; tell whether there may be more to do at once.
+
+        A batch that was not full, and had the time for all it took, left nothing: whatever is committed from then on
+        rings. When the limits let nothing pass, the alarm is set.
+        """
+        self._rest(entry.name)
         limits, limit = control.limits_of(entry.name), entry.batch
         if limits.per_second:
             limit, retry_in = control.take(entry.name, limit, limits.per_second)
             if retry_in is not None:
                 self._alarms.set(entry.name, retry_in)
             if not limit:
-                return 0
+                return False
+        began = time.monotonic()
         worked = run_batch(entry, self.me, limit, limits.concurrency or entry.concurrency)
         if worked is None:
             self._alarms.set(entry.name, PLACE_SECONDS)
-        return worked or 0
+            return False
+        self._needed = worked >= limit or time.monotonic() - began >= BATCH_SECONDS
+        if not self._needed:
+            self._rests_until[entry.name] = began + REST_SECONDS
+        return self._needed
+
+    def _rest(self, name: str) -> None:
+        """Let a few messages gather, when the last batch has only just ended and nothing else is to be done."""
+        seconds = self._rests_until.get(name, 0.0) - time.monotonic()
+        if seconds > 0 and not self._hot and not self._caller.busy:
+            time.sleep(seconds)
 
     def _heat(self, names: "set[str] | list[str]", *, first: bool = False) -> None:
         cold = [name for name in names if name not in self._hot and find(name) is not None]
@@ -116,7 +138,7 @@ class Shift:
             self.me.clear_note()
         now = time.monotonic()
         self.me.wait(min(self._look_at, self._alarms.next(), max(end, now + 0.05)) - now, self._caller.bell)
-        if self._rank and (rung := doorbell.consumers_among(self.me.rung)):
+        if self._rank and not self._needed and (rung := doorbell.consumers_among(self.me.rung)):
             self._leave_to_others(rung)
 
     def _leave_to_others(self, rung: list[str]) -> None:

@@ -35,6 +35,13 @@ class Connection(psycopg.Connection[Any]):
     _rings: tuple[bytes, ...] = ()
     """The statements that ring, to be sent along with COMMIT."""
 
+    def set_autocommit(self, value: bool) -> None:
+        """Let transactions begin by themselves, or not. Between transactions nothing has to be asked or awaited."""
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._autocommit = bool(value)
+        else:
+            super().set_autocommit(value)
+
     def ring_at_commit(self, channel: str, payload: str) -> None:
         """Have `payload` told to those who listen to `channel` right after the open transaction has committed."""
         escape = Escaping(self.pgconn)

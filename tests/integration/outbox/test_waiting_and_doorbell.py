@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
 import psycopg
@@ -17,6 +18,7 @@ from outbox.engine.shift import Shift, never
 from outbox.models import Delivery, Receipt, Worker
 from outbox.publishing import announce, send, unit_of_work
 from tests.integration.outbox.asking import BENCH, ask, call, effects, single, sql
+from tests.lab.commands import Note
 from tests.lab.models import Effect
 from tests.lab.ordered import Turn
 
@@ -128,6 +130,35 @@ def test_a_sleeping_worker_begins_at_once_when_the_bell_rings(worker, settings):
     elsewhere.join()
     assert effects() == ["single"]
     assert time.monotonic() - rung[0] < 0.5
+
+
+def claims(statements: list[str]) -> int:
+    return len([statement for statement in statements if "FOR UPDATE SKIP LOCKED" in statement])
+
+
+def note(number: int) -> Note:
+    return Note(bench_id=BENCH, number=number)
+
+
+def test_a_batch_that_took_all_there_was_is_not_followed_by_an_empty_claim(worker, statements):
+    ask(note(1), note(2), note(3))
+    worker.run(lambda: len(effects()) == 6, seconds=5)
+    worker.run(never, seconds=0.05)
+    assert sorted(effects()) == ["note"] * 3 + ["noted"] * 3
+    assert claims(statements) == 2, "one for each of the two consumers"
+
+
+def test_messages_that_follow_each_other_gather_for_the_next_batch(worker, monkeypatch):
+    rests: list[float] = []
+    monkeypatch.setattr(shift, "REST_SECONDS", 30.0)
+    monkeypatch.setattr(shift, "time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append))
+    ask(note(1))
+    worker.run(lambda: effects().count("note") == 1, seconds=5)
+    assert rests == [], "one that comes alone is begun at once"
+    ask(note(2))
+    worker.run(lambda: effects().count("note") == 2, seconds=5)
+    assert len(rests) == 1
+    assert 20 < rests[0] <= 30
 
 
 @pytest.mark.requirement("M7")
