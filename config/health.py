@@ -1,5 +1,6 @@
 """Whether it lives, whether it is ready, whether work gets done: for load balancers and people; and its metrics."""
 
+import math
 import os
 from typing import Any
 
@@ -44,7 +45,22 @@ def ready(_request: HttpRequest) -> HttpResponse:
     except DatabaseError as error:
         return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
     outside = {name: "ok" if state == "closed" else f"degraded: breaker {state}" for name, state in breakers.items()}
-    return _answer(healthy=True, components={"database": "ok", **outside})
+    components = {"database": "ok", "queue": _queue(), **outside}
+    degraded = sorted(name for name, state in components.items() if state != "ok")
+    return _answer(healthy=True, components=components, degraded=degraded)
+
+
+def _queue() -> str:
+    """Say whether work gets done; that it does not keeps no order from being accepted."""
+    try:
+        with answers_within(ANSWER_SECONDS):
+            seen = [view.seen_seconds for view in stats.workers()]
+            oldest = stats.oldest_due_seconds()
+    except DatabaseError as error:
+        return f"unknown: {type(error).__name__}"
+    if min(seen, default=math.inf) > WORKER_SEEN_WITHIN_SECONDS:
+        return f"degraded: no worker, oldest due work {oldest:.0f} s"
+    return "ok" if oldest <= OLDEST_DUE_WITHIN_SECONDS else f"degraded: oldest due work {oldest:.0f} s"
 
 
 @require_safe

@@ -63,6 +63,14 @@ class ProgressStep(Representation, frozen=True, kw_only=True):
     attempts: int
 
 
+class Delay(Representation, frozen=True, kw_only=True):
+    """Why an order takes longer than usual. It goes on by itself."""
+
+    code: Literal["provider_unavailable", "backlog"]
+    detail: Annotated[str, Meta(examples=["The payment provider does not answer."])]
+    since: datetime
+
+
 class Progress(Representation, frozen=True, kw_only=True):
     """How far the order is, what it waits for, and when that is tried again."""
 
@@ -70,6 +78,7 @@ class Progress(Representation, frozen=True, kw_only=True):
     percent: Annotated[int, Meta(ge=0, le=100)]
     awaiting: Annotated[str | None, Meta(examples=["payment authorisation"])]
     next_attempt_at: datetime | None
+    delay: Annotated[Delay | None, Meta(description="What holds the present step up, while something does.")] = None
     steps: list[ProgressStep]
 
 

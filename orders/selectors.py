@@ -10,10 +10,12 @@ from django.db.models import Q
 
 from fulfillment import facade as fulfillment
 from orders.models import Order, OrderLine
-from orders.representations import Progress, ProgressState, ProgressStep, StepState, TimelineEntry
+from orders.representations import Delay, Progress, ProgressState, ProgressStep, StepState, TimelineEntry
 from orders.sagas import CANCEL_ORDER, PLACE_ORDER, way
+from orders.staff_words import destination_of
 from orders.states import ORDER, FulfillmentStatus, OrderStatus
 from outbox.models import Saga, SagaStatus, Transition
+from outbox.sagas.progress import Delay as SagaDelay
 from outbox.sagas.progress import Progress as SagaProgress
 from outbox.sagas.progress import progress_of_many
 from payments import facade as payments
@@ -112,6 +114,7 @@ def _progress(order: Order, saga: SagaProgress, under_way: SagaProgress) -> Prog
         percent=100 if final else saga.percent,
         awaiting=None if final else under_way.awaiting,
         next_attempt_at=None if final else under_way.next_attempt_at,
+        delay=None if final or under_way.delay is None else _delay(under_way.delay),
         steps=[
             ProgressStep(
                 name=step.name,
@@ -124,6 +127,14 @@ def _progress(order: Order, saga: SagaProgress, under_way: SagaProgress) -> Prog
             for step in saga.steps
         ],
     )
+
+
+def _delay(delay: SagaDelay) -> Delay:
+    if not delay.destination:
+        detail = "More work is waiting than usual. Yours keeps its place, and is done as soon as its turn comes."
+        return Delay(code="backlog", detail=detail, since=delay.since)
+    detail = f"{destination_of(delay.destination)} does not answer. It is asked again until it does."
+    return Delay(code="provider_unavailable", detail=detail, since=delay.since)
 
 
 _TOLD = {

@@ -19,11 +19,20 @@ _STATES = {
     SagaStatus.FORWARD_STUCK: "needs_attention",
     SagaStatus.COMPENSATION_STUCK: "needs_attention",
 }
+LATE_SECONDS = 10
+"""Work that has waited for its turn this long is behind, which people are told."""
+
 _LIVE = """
-SELECT (m.headers ->> 'saga')::uuid, d.state, d.attempts, d.due_at,
-       (SELECT coalesce(b.open_until, b.throttled_until) FROM outbox_breaker b
-        WHERE d.consumer = ANY(b.consumers) AND (b.state <> 'closed' OR b.throttled_until > now()))
+SELECT (m.headers ->> 'saga')::uuid, d.state, d.attempts, d.due_at, b.next_try,
+       CASE WHEN b.out THEN b.destination ELSE '' END,
+       CASE WHEN b.out THEN b.changed_at
+            WHEN d.state = 'ready' AND d.enqueued_at < now() - make_interval(secs => %s) THEN d.enqueued_at END
 FROM outbox_message m JOIN outbox_delivery d ON d.message_id = m.id
+LEFT JOIN LATERAL (
+    SELECT destination, changed_at, coalesce(open_until, throttled_until) AS next_try, state <> 'closed' AS out
+    FROM outbox_breaker WHERE d.consumer = ANY(consumers) AND (state <> 'closed' OR throttled_until > now())
+    LIMIT 1
+) AS b ON d.state IN ('ready', 'scheduled')
 WHERE m.correlation_id = ANY(%s) AND m.headers ->> 'saga' = ANY(%s) AND m.kind = 'command'
 """
 _DONE = "SELECT message_id, attempts FROM outbox_receipt WHERE message_id = ANY(%s)"
@@ -43,6 +52,15 @@ class StepProgress:
 
 
 @dataclass(frozen=True)
+class Delay:
+    """Why the present step takes longer than usual."""
+
+    destination: str
+    """The outside system that does not answer; empty where the work waits for its turn behind other work."""
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Progress:
     """A saga as people see it."""
 
@@ -51,6 +69,7 @@ class Progress:
     awaiting: str | None
     next_attempt_at: datetime | None
     steps: list[StepProgress]
+    delay: Delay | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,7 @@ class _Live:
 
     attempts: int
     next_attempt_at: datetime | None
+    delay: Delay | None = None
 
     @property
     def waiting(self) -> bool:
@@ -96,6 +116,7 @@ def _progress(saga: Saga, rows: dict[int, SagaStep], live: "_Live", attempts: di
         awaiting=None if finished else _awaiting(saga),
         next_attempt_at=None if finished else live.next_attempt_at,
         steps=steps,
+        delay=None if finished else live.delay,
     )
 
 
@@ -109,14 +130,15 @@ def _awaiting(saga: Saga) -> str:
 def _live(sagas: Sequence[Saga]) -> dict[UUID, _Live]:
     """Return what the commands of each saga are doing, by the saga's id; the correlation id only finds them fast."""
     with connection.cursor() as cursor:
-        cursor.execute(_LIVE, [[saga.correlation_id for saga in sagas], [str(saga.id) for saga in sagas]])
+        cursor.execute(_LIVE, [LATE_SECONDS, [saga.correlation_id for saga in sagas], [str(saga.id) for saga in sagas]])
         found = cursor.fetchall()
     live: dict[UUID, _Live] = {}
-    for saga_id, state, attempts, due_at, breaker_until in found:
+    for saga_id, state, attempts, due_at, breaker_until, destination, since in found:
         next_at = (due_at or breaker_until) if state in ("scheduled", "ready") else None
         former = live.get(saga_id, _Live(0, None))
         times = [time for time in (former.next_attempt_at, next_at) if time is not None]
-        live[saga_id] = _Live(max(former.attempts, attempts), min(times, default=None))
+        delay = former.delay or (Delay(destination, since) if since else None)
+        live[saga_id] = _Live(max(former.attempts, attempts), min(times, default=None), delay)
     return live
 
 
