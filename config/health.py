@@ -41,7 +41,7 @@ def ready(_request: HttpRequest) -> HttpResponse:
     try:
         with answers_within(ANSWER_SECONDS), connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
-            breakers = {view.destination: view.state for view in stats.breakers()}
+            breakers = stats.breaker_states()
     except DatabaseError as error:
         return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
     outside = {name: "ok" if state == "closed" else f"degraded: breaker {state}" for name, state in breakers.items()}
@@ -86,15 +86,19 @@ class QueueCollector:
 
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the gauges of queue, breakers, workers and sagas."""
-        depth = GaugeMetricFamily("tandem_queue_depth", "Unfinished deliveries", labels=["consumer", "state"])
+        depth = GaugeMetricFamily(
+            "tandem_queue_depth",
+            "Unfinished deliveries; of a long queue as counted within the last seconds",
+            labels=["consumer", "state"],
+        )
         age = GaugeMetricFamily("tandem_oldest_due_seconds", "Age of the oldest due delivery", labels=["consumer"])
         for row in stats.queue_depth():
             for state in ("ready", "scheduled", "leased", "dead", "parked"):
                 depth.add_metric([row.consumer, state], getattr(row, state))
             age.add_metric([row.consumer], row.oldest_seconds)
         breaker = GaugeMetricFamily("tandem_breaker_state", "0 closed, 1 half open, 2 open", labels=["destination"])
-        for view in stats.breakers():
-            breaker.add_metric([view.destination], {"closed": 0, "half_open": 1, "open": 2}[view.state])
+        for destination, state in stats.breaker_states().items():
+            breaker.add_metric([destination], {"closed": 0, "half_open": 1, "open": 2}[state])
         workers = GaugeMetricFamily("tandem_workers", "Worker processes signed in", value=len(stats.workers()))
         sagas = GaugeMetricFamily("tandem_sagas", "Unfinished sagas", labels=["status"])
         for status, count in stats.sagas_by_status().items():

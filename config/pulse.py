@@ -88,6 +88,8 @@ class Pulse:
     orders_chart: Chart
     latency_chart: Chart
     queues: Sequence[Queue]
+    counted_ago: float
+    """How many seconds ago the messages of `queues` were counted; 0 for just now."""
     causes: Sequence[Cause]
     breakers: Sequence[State]
     sagas: Sequence[State]
@@ -106,7 +108,7 @@ def take_pulse() -> Pulse:
     per_minute = _orders_per_minute(now)
     hour = stats.minutes(60)
     depths = stats.queue_depth()
-    breakers = stats.breakers()
+    breakers = stats.breakers(depths)
     workers = stats.workers()
     open_orders = Order.objects.filter(OPEN_ORDERS).aggregate(n=Count("id"), oldest=Min("placed_at"))
     stuck = Saga.objects.filter(status__in=STUCK).count()
@@ -125,6 +127,7 @@ def take_pulse() -> Pulse:
         orders_chart=orders_chart(per_minute),
         latency_chart=latency_chart(hour),
         queues=_queues(depths),
+        counted_ago=max((depth.counted_seconds_ago for depth in depths), default=0.0),
         causes=_causes() if dead else [],
         breakers=[_breaker(view) for view in breakers],
         sagas=_sagas(),

@@ -5,6 +5,7 @@ Each worker adds up in memory and adds to `outbox_rollup` when its shift ends; a
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +16,9 @@ from prometheus_client import Counter as Metric
 from prometheus_client import Histogram
 
 from outbox.consumers import all_destinations
+from outbox.depth import QueueDepth as QueueDepth
+from outbox.depth import oldest_due_seconds as oldest_due_seconds
+from outbox.depth import queue_depth as queue_depth
 from outbox.destinations import Destination
 
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000)
@@ -82,57 +86,6 @@ def _rows(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]
         cursor.execute(sql, parameters or [])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
-
-
-@dataclass(frozen=True)
-class QueueDepth:
-    """How much of one consumer's work is not finished."""
-
-    consumer: str
-    ready: int
-    scheduled: int
-    leased: int
-    dead: int
-    parked: int
-    oldest_seconds: float
-    """Age of the oldest delivery that could run now."""
-    held: int
-    """Behind another of their ordering key."""
-
-
-def queue_depth() -> list[QueueDepth]:
-    """Return the unfinished work per consumer; reads the live queue, which holds nothing finished."""
-    return [
-        QueueDepth(row[0], row[1], row[2], row[3], row[4], row[5], float(row[6]), row[7])
-        for row in _rows("""
-            SELECT consumer,
-                   count(*) FILTER (WHERE state IN ('ready', 'isolated')), count(*) FILTER (WHERE state = 'scheduled'),
-                   count(*) FILTER (WHERE state = 'leased'), count(*) FILTER (WHERE state = 'dead'),
-                   count(*) FILTER (WHERE state = 'parked'),
-                   coalesce(extract(epoch FROM now() - min(enqueued_at)
-                            FILTER (WHERE state IN ('ready', 'isolated'))), 0),
-                   count(*) FILTER (WHERE state = 'held')
-            FROM outbox_delivery GROUP BY consumer ORDER BY consumer
-        """)
-    ]
-
-
-def oldest_due_seconds() -> float:
-    """Return the age of the oldest delivery that could run now; 0 when there is none.
-
-    Work that waits for an open breaker, has just met a limit or belongs to a paused consumer does not count: no worker
-    could do it.
-    """
-    ((seconds,),) = _rows("""
-        SELECT coalesce(extract(epoch FROM now() - min(d.enqueued_at)), 0) FROM outbox_delivery d
-        WHERE d.state IN ('ready', 'isolated') AND NOT EXISTS (
-            SELECT 1 FROM outbox_breaker b
-            WHERE d.consumer = ANY(b.consumers) AND (
-                b.state <> 'closed' OR b.throttled_until > now() OR b.limited_at > now() - interval '5 s'))
-          AND NOT EXISTS (SELECT 1 FROM outbox_control c WHERE c.consumer = d.consumer AND (
-                c.paused OR c.limited_at > now() - interval '5 s'))
-    """)
-    return float(seconds)
 
 
 @dataclass(frozen=True)
@@ -208,26 +161,34 @@ class BreakerView:
     """Why operators set these limits; empty where they are as declared."""
 
 
-def breakers() -> list[BreakerView]:
-    """Return every destination with the state of its breaker and the limits in force."""
+def breaker_states() -> dict[str, str]:
+    """Return the state of each destination's breaker, and nothing that has to be counted."""
+    return dict(_rows("SELECT destination, state FROM outbox_breaker ORDER BY destination"))
+
+
+def breakers(depths: Sequence[QueueDepth] | None = None) -> list[BreakerView]:
+    """Return every destination with the state of its breaker and the limits in force; `depths` if they are known."""
     declared = {destination.name: destination for destination in all_destinations()}
-    return [
-        _with_limits(BreakerView(*row[:-2]), declared.get(row[0]), at_once=row[-2], rate=row[-1])
-        for row in _rows("""
-            SELECT destination, state, reason, failures, open_until,
-                   CASE WHEN throttled_until > now() THEN throttled_until END, changed_at,
-                   (SELECT count(*) FROM outbox_delivery d WHERE d.consumer = ANY(b.consumers)
-                    AND d.state IN ('ready', 'isolated', 'scheduled')),
-                   pinned AND coalesce(pinned_until > now(), true), pinned_until,
-                   (SELECT coalesce(sum(n::int), 0)::int FROM jsonb_each(held) AS worker (id, calls),
-                           jsonb_each_text(calls) AS call (consumer, n)
-                    WHERE EXISTS (SELECT 1 FROM outbox_worker w WHERE w.id = worker.id::uuid)),
-                   NULL, NULL, CASE WHEN holds THEN limit_reason ELSE '' END,
-                   CASE WHEN holds THEN limit_concurrency END, CASE WHEN holds THEN limit_per_second END
-            FROM outbox_breaker b, LATERAL (SELECT coalesce(limit_until > now(), true) AS holds) throttle
-            ORDER BY destination
-        """)
-    ]
+    depths = queue_depth() if depths is None else depths
+    waiting = {depth.consumer: depth.ready + depth.scheduled for depth in depths}
+    rows = _rows("""
+        SELECT destination, state, reason, failures, open_until,
+               CASE WHEN throttled_until > now() THEN throttled_until END, changed_at, consumers,
+               pinned AND coalesce(pinned_until > now(), true), pinned_until,
+               (SELECT coalesce(sum(n::int), 0)::int FROM jsonb_each(held) AS worker (id, calls),
+                       jsonb_each_text(calls) AS call (consumer, n)
+                WHERE EXISTS (SELECT 1 FROM outbox_worker w WHERE w.id = worker.id::uuid)),
+               CASE WHEN holds THEN limit_reason ELSE '' END,
+               CASE WHEN holds THEN limit_concurrency END, CASE WHEN holds THEN limit_per_second END
+        FROM outbox_breaker b, LATERAL (SELECT coalesce(limit_until > now(), true) AS holds) throttle
+        ORDER BY destination
+    """)
+    found = []
+    for name, *before, consumers, pinned, until, in_flight, why, at_once, rate in rows:
+        in_line = sum(waiting.get(consumer, 0) for consumer in consumers)
+        columns = (name, *before, in_line, pinned, until, in_flight, None, None, why)
+        found.append(_with_limits(BreakerView(*columns), declared.get(name), at_once=at_once, rate=rate))
+    return found
 
 
 def _with_limits(

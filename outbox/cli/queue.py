@@ -22,20 +22,24 @@ def declare(verbs: Verbs) -> None:
 
 
 def _stats(_options: Options, terminal: Terminal) -> None:
+    depths = stats.queue_depth()
+    seen = stats.breakers(depths)
+    counted_ago = max((queue.counted_seconds_ago for queue in depths), default=0.0)
     found = {
         "oldest_due_seconds": round(stats.oldest_due_seconds(), 3),
-        "queue": stats.queue_depth(),
+        "queue": depths,
         "paused": sorted(control.paused()),
-        "breakers": stats.breakers(),
+        "breakers": seen,
         "workers": stats.workers(),
         "sagas": stats.sagas_by_status(),
     }
     lines = [f"oldest due: {found['oldest_due_seconds']} s", f"paused: {', '.join(control.paused()) or 'nobody'}"]
-    depth = [(q.consumer, q.ready, q.scheduled, q.held, q.leased, q.parked, q.dead) for q in stats.queue_depth()]
+    lines += [f"counted {counted_ago:.0f} s ago, as the queue is long"] if counted_ago else []
+    depth = [(q.consumer, q.ready, q.scheduled, q.held, q.leased, q.parked, q.dead) for q in depths]
     lines += table(("consumer", "ready", "scheduled", "held", "in a call", "parked", "dead"), depth)
     breakers = [
         (b.destination, b.state, b.waiting, b.in_flight, b.concurrency or "", b.per_second or "", b.throttle_reason)
-        for b in stats.breakers()
+        for b in seen
     ]
     lines += table(("destination", "breaker", "waiting", "in flight", "at most", "per second", "throttled"), breakers)
     lines += [f"workers: {len(stats.workers())}", f"sagas: {stats.sagas_by_status() or 'none under way'}"]

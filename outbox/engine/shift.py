@@ -12,7 +12,7 @@ import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from structlog import get_logger
 
-from outbox import breakers, control, doorbell, stats
+from outbox import breakers, control, depth, doorbell, stats
 from outbox.conf import conf
 from outbox.consumers import AnyConsumer, Consumer, ExternalConsumer, all_consumers, find
 from outbox.engine import deadlines, parking, queue, reaper, watch
@@ -161,6 +161,8 @@ class Shift:
                 queue.extend_leases(self.me.id)
             parking.park_what_nobody_knows()
             stats.flush()
+            if self._rank == 0:
+                depth.write_down()
         if doorbell.PARKED in self.me.rung:
             self._take_parked(now)
 

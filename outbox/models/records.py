@@ -74,7 +74,9 @@ class Rollup(models.Model):
     minute = models.DateTimeField()
     consumer = models.TextField()
     measure = models.TextField()
-    """done, failed, dead, or le_N: done within N milliseconds of the message's commit."""
+    """done, failed, dead, or le_N: done within N milliseconds of the message's commit. depth_STATE: unfinished ones as
+    last counted, while the queue was long; depth_since (the oldest that could run) and depth_counted are moments in
+    milliseconds since 1970."""
     value = models.BigIntegerField()
 
     def __str__(self) -> str:
