@@ -3,13 +3,15 @@
 import secrets
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from uuid import UUID
 
 from django.contrib.auth.models import Group, Permission, User
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from orders.api_keys import issue_key
 from orders.demo_catalogue import CATALOGUE, TAX_CLASSES, Item
-from orders.models import Customer, Product, ProductPrice, TaxClass
+from orders.errors import NotFound
+from orders.models import ApiKey, Customer, Product, ProductPrice, TaxClass
 from outbox import audit
 from outbox.publishing import require_unit_of_work
 
@@ -41,6 +43,27 @@ def create_customer(*, name: str, email: str = "") -> tuple[Customer, str]:
     """Create a customer with one key of all scopes; return both. The key cannot be shown again."""
     customer = Customer.objects.create(name=name, email=email)
     return customer, issue_key(customer=customer, name="First key")
+
+
+@require_unit_of_work
+def set_rate_limit(*, customer_id: UUID, per_second: int | None, reason: str, prefix: str = "") -> None:
+    """Let a customer, or with `prefix` one of its keys, make `per_second` requests a second; None for the usual.
+
+    It holds from the next request on. `reason` is for the audit log. Raises NotFound.
+    """
+    rows: QuerySet[Customer] | QuerySet[ApiKey] = (
+        ApiKey.objects.filter(customer_id=customer_id, prefix=prefix)
+        if prefix
+        else Customer.objects.filter(id=customer_id)
+    )
+    row = rows.select_for_update().first()
+    if row is None:
+        raise NotFound(f"This customer has no key {prefix}." if prefix else "There is no such customer.")
+    before, row.rate_limit = row.rate_limit, per_second
+    row.save(update_fields=["rate_limit"])
+    audit.record(
+        "set_rate_limit", row.public_id, reason=reason, before={"rate_limit": before}, after={"rate_limit": per_second}
+    )
 
 
 @require_unit_of_work

@@ -121,7 +121,7 @@ class Waiting:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, digits: str) -> None:
         """Send the progress whenever it changes, until it is final or the caller leaves."""
-        first = await ask_again(self._site, scope, scope["path"])
+        first = await ask_again(self._site, scope, scope["path"], counted=True)
         caller = caller_in(scope) or ""
         if first.status != 200 or self._streams[caller] >= MOST_STREAMS_PER_CALLER or self._hub.count >= MOST_WAITERS:
             await reply(send, first if first.status != 200 else too_many_streams(scope, first))

@@ -53,16 +53,17 @@ async def ask(site: Application, scope: Scope, receive: Receive) -> Answer:
     return answer
 
 
-async def ask_again(site: Application, scope: Scope, path: str) -> Answer:
-    """GET `path` as the same caller."""
+async def ask_again(site: Application, scope: Scope, path: str, *, counted: bool = False) -> Answer:
+    """GET `path` as the same caller; not `counted` as a request where the caller's own was counted already."""
     headers = [(key, value) for key, value in scope["headers"] if key in CARRIED]
+    mark = [] if counted else [(MARK_HEADER, MARK.encode())]
     inner = {
         **scope,
         "method": "GET",
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [*headers, (b"accept", b"application/json"), (MARK_HEADER, MARK.encode())],
+        "headers": [*headers, (b"accept", b"application/json"), *mark],
     }
 
     async def nothing() -> MutableMapping[str, Any]:

@@ -171,6 +171,46 @@ def test_a_method_that_is_not_there_is_refused_and_the_others_are_named(shop, ro
     assert set(response["Allow"].split(", ")) - {"HEAD"} == there
 
 
+def document_of(route: Route) -> dict:
+    return json.loads(openapi_document())["paths"][route.path][route.method.lower()]
+
+
+def headers_of(route: Route) -> set[str]:
+    return {each["name"] for each in document_of(route).get("parameters", ()) if each["in"] == "header"}
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "POST"], ids=str)
+def test_every_post_honours_an_idempotency_key(shop, route):
+    assert "Idempotency-Key" in headers_of(route)
+    ids = {name: OWNED[name](shop) for name in route.parameters}
+    malformed = call(shop, route, ids, **{"idempotency-key": "k" * 256})
+    assert (malformed.status_code, malformed.json()["code"]) == (400, "malformed_request")
+    first, again = (call(shop, route, ids, **{"idempotency-key": "k"}) for _ in range(2))
+    if first.status_code < 300:
+        assert (again.content, again["Idempotent-Replayed"]) == (first.content, "true")
+        kept = {name: again[name] for name in ("Location", "ETag", "Cache-Control") if name in first}
+        assert kept == {name: first[name] for name in kept}
+        assert kept
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method in ("PUT", "PATCH", "DELETE")], ids=str)
+def test_every_change_of_an_object_may_ask_for_the_version_it_was_decided_by(shop, route):
+    assert "If-Match" in headers_of(route)
+    response = call(shop, route, {name: OWNED[name](shop) for name in route.parameters}, **{"if-match": '"999"'})
+    assert (response.status_code, response.json()["code"]) == (412, "version_conflict")
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "GET"], ids=str)
+def test_every_read_spares_who_has_it_already_the_body(shop, route):
+    assert "If-None-Match" in headers_of(route)
+    ids = {name: OWNED[name](shop) for name in route.parameters}
+    shown = call(shop, route, ids)
+    again = call(shop, route, ids, **{"if-none-match": shown["ETag"]})
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", shown["ETag"])
+    assert call(shop, route, ids, **{"if-none-match": '"other", W/' + shown["ETag"]}).status_code == 304
+    assert call(shop, route, ids, **{"if-none-match": '"other"'}).status_code == 200
+
+
 INTERNALS = re.compile(rb"Traceback|File \"|\.py\b|psycopg|django|SELECT |orders_|outbox_", re.IGNORECASE)
 KEPT_FROM_SHARED_CACHES = ("no-store", "private, no-cache")
 

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from fulfillment import facade as fulfillment
 from orders.callers import caller_of
 from orders.models import Customer, Product
+from outbox.models import AuditEntry
 from tests.shop import CUP, TEA, Caller, order_of
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +120,32 @@ def test_marking_a_product_that_is_none_changes_nothing(shop):
     with pytest.raises(CommandError, match="no product NO-SUCH in"):
         run("allow_backorders", TEA, "NO-SUCH")
     assert not Product.objects.filter(backorder=True).exists()
+
+
+@pytest.mark.requirement("M43")
+def test_a_customer_and_a_key_get_limits_of_their_own_and_lose_them(shop, settings):
+    customer, prefix = shop.customer.public_id, shop.key[:12]
+    assert "500 requests a second" in run("set_rate_limit", customer, "500", "--reason", "Agreed")
+    run("set_rate_limit", customer, "5", "--key", prefix)
+    account = shop.get("account").json()
+    assert (account["rate_limit"], account["api_key"]["rate_limit"]) == (500, 5)
+    entries = AuditEntry.objects.filter(action="set_rate_limit").order_by("id")
+    assert list(entries.values_list("subject", "reason", "after")) == [
+        (customer, "Agreed", {"rate_limit": 500}),
+        (account["api_key"]["id"], "decided", {"rate_limit": 5}),
+    ]
+    run("set_rate_limit", customer, "usual")
+    run("set_rate_limit", customer, "usual", "--key", prefix)
+    account = shop.get("account").json()
+    assert (account["rate_limit"], account["api_key"]["rate_limit"]) == (settings.RATE_LIMIT_PER_SECOND, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["cus_1", "5"], "no customer's id"), (["CUSTOMER", "0"], "from 1 to"), (["CUSTOMER", "many"], "from 1 to"),
+     ([f"cus_{'0' * 32}", "5"], "no such customer"), (["CUSTOMER", "5", "--key", "tdm_00000000"], "has no key")],
+)  # fmt: skip
+def test_a_limit_for_nobody_or_of_no_number_is_refused(shop, arguments, words):
+    given = [shop.customer.public_id if argument == "CUSTOMER" else argument for argument in arguments]
+    with pytest.raises(CommandError, match=words):
+        call_command("set_rate_limit", *given)

@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from config.problems import PROBLEMS
-from config.waiting import application, intake, turns
+from config.waiting import application, inner, intake, turns
 from config.waiting.application import Waiting
+from config.waiting.hub import Hub
 from orders import callers
-from tests.unit.waiting.test_application import Browser
+from tests.unit.waiting.test_application import Browser, Site
 
 PATH = "/api/v1/orders"
 
@@ -149,3 +150,22 @@ async def _visit(browser: Browser, *, opened: bool = False) -> None:
     if opened:
         site.open.set()
     await asyncio.wait_for(browser.visit(Waiting(site)), 5)
+
+
+@pytest.mark.requirement("M5")
+def test_a_stream_counts_as_one_request_however_often_it_looks(monkeypatch):
+    async def deaf(self: Hub) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Hub, "_listen", deaf)
+    monkeypatch.setattr(application, "HEARTBEAT_SECONDS", 0.05)
+    site = Site()
+    site.after[4] = lambda: setattr(site, "state", "done")
+    browser = Browser(path=f"{PATH}/ord_{'0' * 32}/progress", accept="text/event-stream").says()
+    asyncio.run(asyncio.wait_for(_streamed(site, browser), 5))
+    counted = [inner.MARK_HEADER not in dict(scope["headers"]) for scope in site.scopes]
+    assert (counted[0], set(counted[1:])) == (True, {False})
+
+
+async def _streamed(site: Site, browser: Browser) -> None:
+    await browser.visit(Waiting(site))
