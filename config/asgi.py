@@ -12,19 +12,15 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 site = get_wsgi_application()
 
-# Both need the apps that were loaded above.
-from config.waiting.application import Waiting  # noqa: E402
-from config.waiting.inner import MARK  # noqa: E402
-from orders.api.door import ASKED_AGAIN  # noqa: E402
+from config.waiting.application import Waiting  # noqa: E402 - needs the apps that were loaded above
 
 THREADS = int(os.environ.get("WEB_THREADS", "8"))
 """Requests that one process handles at a time; each thread keeps its own database connection."""
 
 
 def whole_site(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The site, told that a body's end is known also when it came in chunks, and which questions are our own."""
+    """The site, told that a body's end is known also when it came in chunks, without a length."""
     environ["wsgi.input_terminated"] = True
-    environ[ASKED_AGAIN] = environ.pop("HTTP_X_ASKED_AGAIN", "") == MARK
     return site(environ, start_response)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +14,10 @@ from orders.public_ids import CUSTOMER, public_id
 
 PREFIX_SHOWN = 8
 PREFIX_LENGTH = len("tdm_") + PREFIX_SHOWN
+
+ASKED_AGAIN, ASKED_AGAIN_MARK = "x-asked-again", secrets.token_hex(16)
+"""A header, and what it says where the waiting layer looks again for a request that was counted: known to this process
+alone, so that no caller can say it."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Asking the synchronous site from inside the asynchronous layer."""
 
-import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+
+from orders.callers import ASKED_AGAIN, ASKED_AGAIN_MARK
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -11,8 +12,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-MARK_HEADER, MARK = b"x-asked-again", secrets.token_hex(16)
-"""Tells the site that a request is our own second question. No caller can know what it has to say."""
 CARRIED = (b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-for", b"x-correlation-id")
 """What a second question repeats of the first: who asks, and by which way."""
 
@@ -56,7 +55,7 @@ async def ask(site: Application, scope: Scope, receive: Receive) -> Answer:
 async def ask_again(site: Application, scope: Scope, path: str, *, counted: bool = False) -> Answer:
     """GET `path` as the same caller; not `counted` as a request where the caller's own was counted already."""
     headers = [(key, value) for key, value in scope["headers"] if key in CARRIED]
-    mark = [] if counted else [(MARK_HEADER, MARK.encode())]
+    mark = [] if counted else [(ASKED_AGAIN.encode(), ASKED_AGAIN_MARK.encode())]
     inner = {
         **scope,
         "method": "GET",

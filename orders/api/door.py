@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from orders import rate_limits
 from orders.authentication import presented_key
-from orders.callers import Caller
+from orders.callers import ASKED_AGAIN, ASKED_AGAIN_MARK, Caller
 from orders.errors import IdempotencyKeyRequired, InsufficientScope, MalformedRequest, NotFound, VersionConflict
 from orders.models import Order
 from orders.public_ids import ORDER, parse_public_id
@@ -28,8 +28,6 @@ from outbox.idempotency import Answer
 from outbox.publishing import unit_of_work
 
 BASE = "/api/v1"
-ASKED_AGAIN = "tandem.asked_again"
-"""In the environment of a request that nobody sent: the waiting layer looks again for one that was counted."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -47,7 +45,7 @@ class Door(APIView):
         """Authenticate, check the scope, and note who acts."""
         super().initial(request, *args, **kwargs)
         caller = caller_of(request)
-        if not request.META.get(ASKED_AGAIN):
+        if request.headers.get(ASKED_AGAIN) != ASKED_AGAIN_MARK:
             self.allowances = rate_limits.spend(caller)
             rate_limits.check(self.allowances)
         needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")

@@ -9,6 +9,7 @@ from django.db.models import F
 
 from orders import rate_limits
 from orders.api_keys import issue_key
+from orders.callers import ASKED_AGAIN, ASKED_AGAIN_MARK
 from orders.models import ApiKey, Customer, RateBucket
 from outbox.publishing import unit_of_work
 from tests.shop import Caller
@@ -136,7 +137,7 @@ def test_a_request_that_nobody_sent_is_not_counted(shop, settings):
     settings.RATE_LIMIT_PER_SECOND = 1
     shop.get("account")
     stop_filling()
-    again = shop.http.get("/api/v1/account", **{"tandem.asked_again": True})
+    again = shop.get("account", **{ASKED_AGAIN: ASKED_AGAIN_MARK})
     assert again.status_code == 200
     assert "RateLimit" not in again
     assert is_refused(shop.get("account", x_asked_again="anything"))

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from config.problems import PROBLEMS
-from config.waiting import application, inner, intake, turns
+from config.waiting import application, intake, turns
 from config.waiting.application import Waiting
 from config.waiting.hub import Hub
 from orders import callers
@@ -163,7 +163,7 @@ def test_a_stream_counts_as_one_request_however_often_it_looks(monkeypatch):
     site.after[4] = lambda: setattr(site, "state", "done")
     browser = Browser(path=f"{PATH}/ord_{'0' * 32}/progress", accept="text/event-stream").says()
     asyncio.run(asyncio.wait_for(_streamed(site, browser), 5))
-    counted = [inner.MARK_HEADER not in dict(scope["headers"]) for scope in site.scopes]
+    counted = [callers.ASKED_AGAIN.encode() not in dict(scope["headers"]) for scope in site.scopes]
     assert (counted[0], set(counted[1:])) == (True, {False})
 
 
