@@ -4,11 +4,14 @@ Each worker adds up in memory and adds to `outbox_rollup` when its shift ends; a
 """
 
 import math
+import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connection
@@ -23,6 +26,8 @@ from outbox.destinations import Destination
 
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000)
 
+_BUCKETS = tuple(f"le_{bound}" for bound in (*LATENCY_BOUNDS_MS, math.inf))
+
 HANDLED = Metric("tandem_messages_total", "Messages handled, by consumer and outcome", ["consumer", "outcome"])
 LATENCY = Histogram(
     "tandem_commit_to_effect_seconds",
@@ -35,7 +40,18 @@ _pending: Counter[tuple[datetime, str, str]] = Counter()
 
 
 def _minute() -> datetime:
-    return datetime.now(UTC).replace(second=0, microsecond=0)
+    return _beginning_of(int(time.time()) // 60)
+
+
+@lru_cache(maxsize=2)
+def _beginning_of(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * 60, UTC)
+
+
+@cache
+def _metrics_of(consumer: str) -> tuple[Metric, Histogram]:
+    """Return what counts the messages that a consumer has done; looking the labels up takes as long as counting."""
+    return HANDLED.labels(consumer, "done"), LATENCY.labels(consumer)
 
 
 def count(consumer: str, measure: str, by: int = 1) -> None:
@@ -46,10 +62,10 @@ def count(consumer: str, measure: str, by: int = 1) -> None:
 
 def count_done(consumer: str, latency_ms: float) -> None:
     """Count a message that took `latency_ms` from its commit to its effect."""
-    bound = next((bound for bound in LATENCY_BOUNDS_MS if latency_ms <= bound), math.inf)
-    _pending[_minute(), consumer, f"le_{bound}"] += 1
-    HANDLED.labels(consumer, "done").inc()
-    LATENCY.labels(consumer).observe(latency_ms / 1000)
+    _pending[_minute(), consumer, _BUCKETS[bisect_left(LATENCY_BOUNDS_MS, latency_ms)]] += 1
+    done, latency = _metrics_of(consumer)
+    done.inc()
+    latency.observe(latency_ms / 1000)
 
 
 def tally(subject: str, measure: str, *, at: datetime, by: int | Decimal = 1) -> None:

@@ -18,6 +18,7 @@ from outbox.postgresql.arrays import array
 from outbox.publishing import open_unit
 
 PROMOTED_AT_ONCE = 500
+_headers = msgspec.json.Decoder(dict[str, Any])
 _COLUMNS = """
     d.id, d.consumer, d.attempts, d.crashes, d.ordering_key, m.id, m.name, m.version, m.payload::text, m.headers::text,
     m.correlation_id, m.causation_id, m.actor, m.created_at,
@@ -168,7 +169,7 @@ class Claimed:
         """Return the headers that messages published while handling this one carry on: the saga they work for."""
         if '"saga"' not in self.headers:
             return {}
-        headers = msgspec.json.decode(self.headers, type=dict[str, Any])
+        headers = _headers.decode(self.headers)
         return {name: headers[name] for name in ("saga", "step") if name in headers}
 
     def incoming(self) -> Incoming:
@@ -182,7 +183,7 @@ class Claimed:
             self.actor,
             self.created_at,
             self.attempts + 1,
-            msgspec.json.decode(self.headers, type=dict[str, Any]),
+            _headers.decode(self.headers),
         )
 
 
