@@ -13,7 +13,7 @@ from prometheus_client import multiprocess as prometheus_multiprocess
 from prometheus_client.core import REGISTRY, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from outbox import queue_health, stats
+from outbox import pressure, queue_health, stats
 from outbox.postgresql.driver import answers_within
 
 ANSWER_SECONDS = 3.0
@@ -65,11 +65,15 @@ def _queue() -> str:
 
 @require_safe
 def workers(_request: HttpRequest) -> HttpResponse:
-    """Work gets done: a worker was seen lately, and nothing that could run has waited too long."""
+    """Work gets done: a worker was seen lately, and nothing that could run has waited too long.
+
+    Backlogs over their bounds are told; they alone are no failure, since orders are accepted all the same.
+    """
     try:
         with answers_within(ANSWER_SECONDS):
             seen = [round(view.seen_seconds, 1) for view in stats.workers()]
             oldest = stats.oldest_due_seconds()
+            over = pressure.over_bounds()
     except DatabaseError as error:
         return _answer(healthy=False, components={"database": f"failing: {type(error).__name__}"})
     alive = [seconds for seconds in seen if seconds <= WORKER_SEEN_WITHIN_SECONDS]
@@ -78,6 +82,7 @@ def workers(_request: HttpRequest) -> HttpResponse:
         workers=len(alive),
         last_seen_seconds=min(seen, default=None),
         oldest_due_seconds=round(oldest, 1),
+        over_bound=[backlog.consumer for backlog in over],
     )
 
 
@@ -92,10 +97,14 @@ class QueueCollector:
             labels=["consumer", "state"],
         )
         age = GaugeMetricFamily("tandem_oldest_due_seconds", "Age of the oldest due delivery", labels=["consumer"])
+        over = GaugeMetricFamily(
+            "tandem_backlog_over_bound", "1 while more is ready than should be", labels=["consumer"]
+        )
         for row in stats.queue_depth():
             for state in ("ready", "scheduled", "leased", "dead", "parked"):
                 depth.add_metric([row.consumer, state], getattr(row, state))
             age.add_metric([row.consumer], row.oldest_seconds)
+            over.add_metric([row.consumer], float(row.over_bound))
         breaker = GaugeMetricFamily("tandem_breaker_state", "0 closed, 1 half open, 2 open", labels=["destination"])
         for destination, state in stats.breaker_states().items():
             breaker.add_metric([destination], {"closed": 0, "half_open": 1, "open": 2}[state])
@@ -103,7 +112,7 @@ class QueueCollector:
         sagas = GaugeMetricFamily("tandem_sagas", "Unfinished sagas", labels=["status"])
         for status, count in stats.sagas_by_status().items():
             sagas.add_metric([status], count)
-        return [depth, age, breaker, workers, sagas]
+        return [depth, age, over, breaker, workers, sagas]
 
 
 class TableCollector:

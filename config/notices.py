@@ -48,6 +48,7 @@ def notices_of(
     elif late := [depth for depth in depths if depth.oldest_seconds > LATE and depth.ready]:
         text = "They are worked off in order; more workers would shorten the wait."
         notices.append(Notice("late", "attention", f"{len(late)} queues are late.", text))
+    notices += _backlogs([depth.consumer for depth in depths if depth.over_bound])
     if dead:
         title = f"{dead:,} message{' was' if dead == 1 else 's were'} given up."
         text = "Read the cause, mend it, then retry or discard."
@@ -64,6 +65,14 @@ def notices_of(
         href = f"{console_list('saga')}?status__in={','.join(STUCK)}"
         notices.append(Notice("stuck", "attention", title, "An operator must decide.", None, href, "Open the sagas"))
     return [*notices, *_housekeeping(health)]
+
+
+def _backlogs(over: Sequence[str]) -> list[Notice]:
+    if not over:
+        return []
+    title = "A backlog is over its bound." if len(over) == 1 else f"{len(over)} backlogs are over their bounds."
+    text = f"Replays and retries in bulk wait; orders are accepted as usual. It concerns {', '.join(over)}."
+    return [Notice("backlog", "attention", title, text)]
 
 
 def _housekeeping(health: QueueHealth) -> list[Notice]:

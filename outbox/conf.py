@@ -65,6 +65,8 @@ class Conf:
     """Attempts for consumers that name no policy of their own."""
     BACKOFF_CAP_SECONDS = Setting(3600)
     """The longest wait between two attempts, for the same consumers."""
+    MAX_PENDING = Setting(10_000)
+    """How many messages may be ready for a consumer that names no bound of its own before bulk work waits for it."""
     IDEMPOTENCY_HOURS = Setting(24)
     """How long the answer to an idempotency key is kept."""
     MESSAGES_KEPT_DAYS = Setting(400)

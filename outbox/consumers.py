@@ -96,6 +96,8 @@ class Consumer:
     """Batches under way at once, over all workers; None for no limit."""
     handle_many: ManyHandler | None = None
     """Takes a batch at once, in place of `handler`."""
+    max_pending: int | None = None
+    """How much may be ready for it before bulk work waits (outbox/pressure.py); None for the setting's."""
     external: ClassVar[bool] = False
 
 
@@ -113,6 +115,8 @@ class ExternalConsumer:
     retry: RetryPolicy | None
     order_by: OrderBy | None = None
     fair_by: OrderBy | None = None
+    max_pending: int | None = None
+    """How much may be ready for it before bulk work waits (outbox/pressure.py); None for the setting's."""
     external: ClassVar[bool] = True
 
     @property
@@ -156,18 +160,21 @@ def consumer(
     retry: RetryPolicy | None = None,
     order_by: OrderBy | None = None,
     concurrency: int | None = None,
+    max_pending: int | None = None,
 ) -> Callable[[H], H]:
     """Register the decorated function as a transactional consumer of `messages`.
 
     It runs inside the engine's unit of work; its effect and its acknowledgement are one transaction. `name` is
     permanent: it stands in the queue. With `order_by` (by_aggregate, or a function of the payload) the messages of one
     ordering key are handled one at a time, in order of publication. `concurrency` bounds the batches that all workers
-    have under way at once. A handler that cannot do its work returns why (outbox.outcomes): nothing of what it wrote
-    stays then, and the rest of its batch is done all the same. Raises ConsumerConflict.
+    have under way at once. While more than `max_pending` are ready for it, replays and other bulk work wait. A handler
+    that cannot do its work returns why (outbox.outcomes): nothing of what it wrote stays then, and the rest of its
+    batch is done all the same. Raises ConsumerConflict.
     """
 
     def register(handler: H) -> H:
-        _register(Consumer(name, tuple(contract_of(m) for m in messages), handler, batch, retry, order_by, concurrency))
+        contracts = tuple(contract_of(m) for m in messages)
+        _register(Consumer(name, contracts, handler, batch, retry, order_by, concurrency, max_pending=max_pending))
         return handler
 
     return register
@@ -180,6 +187,7 @@ def consumer_of_many(
     retry: RetryPolicy | None = None,
     order_by: OrderBy | None = None,
     concurrency: int | None = None,
+    max_pending: int | None = None,
 ) -> Callable[[S], S]:
     """Register the decorated function as a transactional consumer that handles up to `batch` messages at once.
 
@@ -191,7 +199,7 @@ def consumer_of_many(
     def register(handle_many: S) -> S:
         contracts = tuple(contract_of(m) for m in messages)
         _register(
-            Consumer(name, contracts, _only_of_many, batch, retry, order_by, concurrency, handle_many=handle_many)
+            Consumer(name, contracts, _only_of_many, batch, retry, order_by, concurrency, handle_many, max_pending)
         )
         return handle_many
 
@@ -210,19 +218,22 @@ def external_consumer(
     retry: RetryPolicy | None = None,
     order_by: OrderBy | None = None,
     fair_by: OrderBy | None = None,
+    max_pending: int | None = None,
 ) -> Callable[[X], X]:
     """Register the decorated class (an ExternalHandler) as a consumer that calls `destination`.
 
-    A name stands for a destination with the usual limits. `order_by` is as for consumer(). With `fair_by` (by_actor, or
-    a function of the payload) calls for different keys take turns, so that one customer's thousands do not keep
-    another's single one waiting. Raises ConsumerConflict, also when a destination of that name is declared with other
-    limits.
+    A name stands for a destination with the usual limits. `order_by` and `max_pending` are as for consumer(). With
+    `fair_by` (by_actor, or a function of the payload) calls for different keys take turns, so that one customer's
+    thousands do not keep another's single one waiting. Raises ConsumerConflict, also when a destination of that name is
+    declared with other limits.
     """
     called = _declared(destination if isinstance(destination, Destination) else Destination(destination))
 
     def register(handler: X) -> X:
         contracts = tuple(contract_of(m) for m in messages)
-        _register(ExternalConsumer(name, contracts, handler(), called, concurrency, retry, order_by, fair_by))
+        _register(
+            ExternalConsumer(name, contracts, handler(), called, concurrency, retry, order_by, fair_by, max_pending)
+        )
         return handler
 
     return register

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import connection
 
+from outbox.pressure import bound_of
+
 COUNTED_AT_ONCE = 20_000
 TOO_OLD_SECONDS = 15.0
 """Workers count three times as often."""
@@ -66,6 +68,11 @@ class QueueDepth:
     """Behind another of their ordering key."""
     counted_seconds_ago: float = 0.0
     """How old the counts are; 0 where they were counted for this answer."""
+
+    @property
+    def over_bound(self) -> bool:
+        """Whether more is ready than should be before bulk work waits (outbox/pressure.py)."""
+        return self.ready > bound_of(self.consumer)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from outbox import audit, doorbell
+from outbox import audit, doorbell, pressure
 from outbox.consumers import find, ordering_key
 from outbox.contracts import Kind, contract_named
 from outbox.errors import ContractError, IllegalOperation
@@ -191,12 +191,14 @@ def count(wanted: Range, portion: int = 5_000) -> Iterator[tuple[Counts, float]]
             yield Counts(*cursor.fetchone()), _reached(wanted, parameters["last"])
 
 
-def run(replay: Replay, portion: int) -> Iterator[Portion]:
+def run(replay: Replay, portion: int, told: pressure.Told) -> Iterator[Portion]:
     """Hand out what is missing, looking at `portion` messages in each transaction; yield what each has done.
 
-    Stop whenever you like: what was yielded is committed, and a second run makes the rest.
+    It waits while the consumer's backlog is over its bound, and says so to `told`. Stop whenever you like: what was
+    yielded is committed, and a second run makes the rest.
     """
     for parameters in _portions(replay.range, portion):
+        pressure.wait_for_room([replay.range.consumer], told)
         with unit_of_work():
             made = _hand_out(replay, parameters)
         yield Portion(made, _reached(replay.range, parameters["last"]))

@@ -2,7 +2,7 @@
 
 from django.core.management.base import CommandError
 
-from outbox import operations
+from outbox import operations, pressure
 from outbox.cli.terminal import Options, Terminal, Verbs
 
 
@@ -31,7 +31,8 @@ def _decide(options: Options, terminal: Terminal) -> None:
     if options["dry_run"]:
         terminal.show({"would": options["verb"], "ids": ids}, [f"Would {options['verb']} {len(ids)}: {ids}"])
         return
-    results = operations.each(verb, terminal.watch(ids, options["verb"]), options["reason"])
+    in_turn = pressure.as_there_is_room(ids, terminal.waits_for) if verb is operations.retry_dead_letter else ids
+    results = operations.each(verb, terminal.watch(in_turn, len(ids), options["verb"]), options["reason"])
     failed = [result for result in results if not result.done]
     lines = [f"{options['verb']}: {len(results) - len(failed)} done, {len(failed)} not."]
     terminal.show(results, [*lines, *(f"  {item.delivery_id}: {item.detail}" for item in failed)])

@@ -28,6 +28,7 @@ def _stats(_options: Options, terminal: Terminal) -> None:
     found = {
         "oldest_due_seconds": round(stats.oldest_due_seconds(), 3),
         "queue": depths,
+        "over_bound": [depth.consumer for depth in depths if depth.over_bound],
         "paused": sorted(control.paused()),
         "breakers": seen,
         "workers": stats.workers(),
@@ -35,7 +36,7 @@ def _stats(_options: Options, terminal: Terminal) -> None:
     }
     lines = [f"oldest due: {found['oldest_due_seconds']} s", f"paused: {', '.join(control.paused()) or 'nobody'}"]
     lines += [f"counted {counted_ago:.0f} s ago, as the queue is long"] if counted_ago else []
-    depth = [(q.consumer, q.ready, q.scheduled, q.held, q.leased, q.parked, q.dead) for q in depths]
+    depth = [(q.consumer, f"{q.ready}{' (over its bound)' if q.over_bound else ''}", *_rest(q)) for q in depths]
     lines += table(("consumer", "ready", "scheduled", "held", "in a call", "parked", "dead"), depth)
     breakers = [
         (b.destination, b.state, b.waiting, b.in_flight, b.concurrency or "", b.per_second or "", b.throttle_reason)
@@ -44,6 +45,10 @@ def _stats(_options: Options, terminal: Terminal) -> None:
     lines += table(("destination", "breaker", "waiting", "in flight", "at most", "per second", "throttled"), breakers)
     lines += [f"workers: {len(stats.workers())}", f"sagas: {stats.sagas_by_status() or 'none under way'}"]
     terminal.show(found, lines)
+
+
+def _rest(depth: stats.QueueDepth) -> tuple[int, ...]:
+    return depth.scheduled, depth.held, depth.leased, depth.parked, depth.dead
 
 
 def _list(options: Options, terminal: Terminal) -> None:

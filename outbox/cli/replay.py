@@ -89,7 +89,7 @@ def _run(begun: Replay, rate: float, terminal: Terminal) -> None:
     made, began = 0, time.monotonic()
     try:
         with terminal.progress("replay") as progress:
-            for portion in replay.run(begun, max(1, min(PORTION, int(rate)))):
+            for portion in replay.run(begun, max(1, min(PORTION, int(rate))), terminal.waits_for):
                 made += portion.made
                 progress.reach(portion.reached, f"{made:,} handed out")
                 time.sleep(max(0.0, began + made / rate - time.monotonic()))

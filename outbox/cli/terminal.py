@@ -1,6 +1,6 @@
 """What all verbs share: how they are declared, and how they answer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -8,6 +8,7 @@ import msgspec
 from django.core.management.base import CommandParser, OutputWrapper
 
 from outbox.cli.progress import Progress
+from outbox.pressure import Backlog
 
 T = TypeVar("T")
 Options = dict[str, Any]
@@ -29,12 +30,16 @@ class Terminal:
         """Return a line that shows how far long work is, on standard error and only where somebody watches."""
         return Progress(self.err, title)
 
-    def watch(self, items: Sequence[T], title: str) -> Iterator[T]:
-        """Yield `items`, and show how many of them were taken."""
+    def watch(self, items: Iterable[T], total: int, title: str) -> Iterator[T]:
+        """Yield `items`, and show how many of the `total` were taken."""
         with self.progress(title) as progress:
             for done, item in enumerate(items):
-                progress.reach(done / len(items), f"{done:,} of {len(items):,}")
+                progress.reach(done / total, f"{done:,} of {total:,}")
                 yield item
+
+    def waits_for(self, backlog: Backlog) -> None:
+        """Say on standard error why nothing seems to happen."""
+        self.err.write(f"Waiting: {backlog}. It goes on when there is room.", style_func=str)
 
 
 Run = Callable[[Options, Terminal], None]

@@ -193,7 +193,7 @@ def test_the_range_the_aggregate_and_the_consumer_choose(drain, newcomer):
     def chosen(**filters) -> set[UUID]:
         with unit_of_work():
             begun = replay.begin(replay.choose(newcomer, **{"since": LONG_AGO, "until": soon(), **filters}), "x")
-        list(replay.run(begun, 10))
+        list(replay.run(begun, 10, print))
         found = set(Delivery.objects.values_list("message_id", flat=True))
         Delivery.objects.all().delete()
         return found
@@ -300,7 +300,7 @@ def test_two_replays_at_once_make_each_delivery_once(history, newcomer):
     made: list[int] = []
 
     def second() -> None:
-        made.extend(portion.made for portion in replay.run(begun, 10))
+        made.extend(portion.made for portion in replay.run(begun, 10, print))
         connection.close()
 
     other = threading.Thread(target=second)
