@@ -11,6 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 
+_EXAMPLE_ORDER = "https://tandem.example/api/v1/orders/ord_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"
+
 
 class Representation(msgspec.Struct, frozen=True, kw_only=True):
     """Root of what customers are shown."""
@@ -27,9 +29,9 @@ class OrderLineObject(Representation, frozen=True, kw_only=True):
     """One product of an order, named and priced as on the day it was placed."""
 
     sku: str
-    name: str
+    name: Annotated[str, Meta(examples=["Earl Grey, 100 g"])]
     quantity: int
-    unit_price: Money
+    unit_price: Annotated[Money, Meta(examples=[{"amount": "12.90", "currency": "EUR"}])]
     total: Money
     tax_rate: Annotated[str, Meta(description="Tax contained in the price, as a share.", examples=["0.23"])]
 
@@ -37,13 +39,13 @@ class OrderLineObject(Representation, frozen=True, kw_only=True):
 class ShippingAddress(Representation, frozen=True, kw_only=True):
     """Where the goods go."""
 
-    name: str
-    line1: str
-    city: str
-    postal_code: str
-    country: str
-    line2: str | None = None
-    region: str | None = None
+    name: Annotated[str, Meta(examples=["A. Reader"])]
+    line1: Annotated[str, Meta(examples=["1 Quay"])]
+    city: Annotated[str, Meta(examples=["Lisbon"])]
+    postal_code: Annotated[str, Meta(examples=["1100-148"])]
+    country: Annotated[str, Meta(examples=["PT"])]
+    line2: Annotated[str | None, Meta(examples=[None])] = None
+    region: Annotated[str | None, Meta(examples=[None])] = None
 
 
 StepState = Literal[
@@ -57,10 +59,10 @@ class ProgressStep(Representation, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(examples=["authorise_payment"])]
     label: Annotated[str, Meta(examples=["Authorise payment"])]
-    status: StepState
+    status: Annotated[StepState, Meta(examples=["running"])]
     started_at: datetime | None
-    finished_at: datetime | None
-    attempts: int
+    finished_at: Annotated[datetime | None, Meta(examples=[None])]
+    attempts: Annotated[int, Meta(examples=[1])]
 
 
 class Delay(Representation, frozen=True, kw_only=True):
@@ -74,23 +76,25 @@ class Delay(Representation, frozen=True, kw_only=True):
 class Progress(Representation, frozen=True, kw_only=True):
     """How far the order is, what it waits for, and when that is tried again."""
 
-    state: ProgressState
-    percent: Annotated[int, Meta(ge=0, le=100)]
+    state: Annotated[ProgressState, Meta(examples=["in_progress"])]
+    percent: Annotated[int, Meta(ge=0, le=100, examples=[20])]
     awaiting: Annotated[str | None, Meta(examples=["payment authorisation"])]
-    next_attempt_at: datetime | None
-    delay: Annotated[Delay | None, Meta(description="What holds the present step up, while something does.")] = None
+    next_attempt_at: Annotated[datetime | None, Meta(examples=[None])]
+    delay: Annotated[
+        Delay | None, Meta(description="What holds the present step up, while something does.", examples=[None])
+    ] = None
     steps: list[ProgressStep]
 
 
 class OrderLinks(Representation, frozen=True, kw_only=True):
     """Where to follow the order."""
 
-    self_: str = msgspec.field(name="self")
-    progress: str
-    timeline: str
-    cancellation: str
-    payments: str
-    shipments: str
+    self_: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}"])] = msgspec.field(name="self")
+    progress: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/progress"])]
+    timeline: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/timeline"])]
+    cancellation: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/cancellation"])]
+    payments: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/payments"])]
+    shipments: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/shipments"])]
 
 
 class OrderObject(Representation, frozen=True, kw_only=True):
@@ -106,9 +110,11 @@ class OrderObject(Representation, frozen=True, kw_only=True):
     lines: list[OrderLineObject]
     shipping_address: ShippingAddress
     reference: str | None
-    metadata: dict[str, str]
-    reason_code: Annotated[str | None, Meta(description="Why it was rejected, cancelled or held: a stable code.")]
-    reason: Annotated[str | None, Meta(description="The same in words.")]
+    metadata: Annotated[dict[str, str], Meta(examples=[{"desk": "3"}])]
+    reason_code: Annotated[
+        str | None, Meta(description="Why it was rejected, cancelled or held: a stable code.", examples=[None])
+    ]
+    reason: Annotated[str | None, Meta(description="The same in words.", examples=[None])]
     version: Annotated[int, Meta(description="Grows when a person edits the order; for If-Match.")]
     placed_at: datetime
     created_at: Annotated[datetime, Meta(description="The same as `placed_at`, as every object has it.")]
@@ -147,14 +153,14 @@ class PaymentObject(Representation, frozen=True, kw_only=True):
     id: str
     object: Literal["payment"] = "payment"
     order: str
-    status: str
+    status: Annotated[str, Meta(examples=["authorised"])]
     amount: Money
     authorised: Money
-    captured: Money
-    refunded: Money
-    payment_method: str
-    decline_code: str | None
-    decline_reason: str | None
+    captured: Annotated[Money, Meta(examples=[{"amount": "0.00", "currency": "EUR"}])]
+    refunded: Annotated[Money, Meta(examples=[{"amount": "0.00", "currency": "EUR"}])]
+    payment_method: Annotated[str, Meta(examples=["pm_card_visa"])]
+    decline_code: Annotated[str | None, Meta(examples=[None])]
+    decline_reason: Annotated[str | None, Meta(examples=[None])]
     created_at: datetime
 
 
@@ -179,9 +185,9 @@ class ShipmentObject(Representation, frozen=True, kw_only=True):
     id: str
     object: Literal["shipment"] = "shipment"
     order: str
-    status: str
-    warehouse: str
-    tracking_number: str | None
+    status: Annotated[str, Meta(examples=["handed_over"])]
+    warehouse: Annotated[str, Meta(examples=["LIS"])]
+    tracking_number: Annotated[str | None, Meta(examples=["TRK0001"])]
     lines: list[ParcelLine]
     created_at: datetime
 
@@ -197,7 +203,7 @@ class ShipmentList(Representation, frozen=True, kw_only=True):
 class Availability(Representation, frozen=True, kw_only=True):
     """How many can be ordered now."""
 
-    quantity: int
+    quantity: Annotated[int, Meta(examples=[998])]
     backorder: Annotated[bool, Meta(description="May be ordered beyond what is in stock.")]
 
 
@@ -207,13 +213,25 @@ class ProductObject(Representation, frozen=True, kw_only=True):
     id: Annotated[str, Meta(description="The product's SKU.", examples=["TEA-EARL-100"])]
     object: Literal["product"] = "product"
     sku: str
-    name: str
-    description: str
+    name: Annotated[str, Meta(examples=["Earl Grey, 100 g"])]
+    description: Annotated[str, Meta(examples=["Black tea with bergamot."])]
     category: str
-    prices: Annotated[list[Money], Meta(description="For one piece, tax included, one per currency.")]
-    price: Annotated[Money | None, Meta(description="The price in EUR, or in the only currency there is.")]
-    tax_rate: str
-    weight_grams: int
+    prices: Annotated[
+        list[Money],
+        Meta(
+            description="For one piece, tax included, one per currency.",
+            examples=[[{"amount": "12.90", "currency": "EUR"}]],
+        ),
+    ]
+    price: Annotated[
+        Money | None,
+        Meta(
+            description="The price in EUR, or in the only currency there is.",
+            examples=[{"amount": "12.90", "currency": "EUR"}],
+        ),
+    ]
+    tax_rate: Annotated[str, Meta(description="Tax contained in the price, as a share.", examples=["0.23"])]
+    weight_grams: Annotated[int, Meta(examples=[120])]
     availability: Availability
     created_at: datetime
 
@@ -231,22 +249,32 @@ class ApiKeyObject(Representation, frozen=True, kw_only=True):
 
     id: Annotated[str, Meta(examples=["key_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"])]
     object: Literal["api_key"] = "api_key"
-    name: str
+    name: Annotated[str, Meta(examples=["Warehouse terminal"])]
     prefix: Annotated[str, Meta(description="How the key begins.", examples=["tdm_q7Fh2LxA"])]
-    scopes: list[str]
-    rate_limit: Annotated[int | None, Meta(description="Requests a second; null where only the account's limit holds.")]
-    replaces: Annotated[str | None, Meta(description="The key that it took over from.")]
+    scopes: Annotated[list[str], Meta(examples=[["orders:read", "orders:write"]])]
+    rate_limit: Annotated[
+        int | None, Meta(description="Requests a second; null where only the account's limit holds.", examples=[None])
+    ]
+    replaces: Annotated[str | None, Meta(description="The key that it took over from.", examples=[None])]
     version: Annotated[int, Meta(description="Grows with each change; for If-Match.")]
     created_at: datetime
-    expires_at: Annotated[datetime | None, Meta(description="From when it is refused; null for never.")]
-    revoked_at: datetime | None
+    expires_at: Annotated[
+        datetime | None, Meta(description="From when it is refused; null for never.", examples=[None])
+    ]
+    revoked_at: Annotated[datetime | None, Meta(examples=[None])]
     last_used_at: Annotated[datetime | None, Meta(description="Exact to the minute.")]
 
 
 class NewApiKeyObject(ApiKeyObject, frozen=True, kw_only=True):
     """An API key that was just made: `key` is shown this once."""
 
-    key: Annotated[str, Meta(description="The key itself. Keep it safe: it cannot be shown again.")]
+    key: Annotated[
+        str,
+        Meta(
+            description="The key itself. Keep it safe: it cannot be shown again.",
+            examples=["tdm_q7Fh2LxA_and_the_rest_of_it"],
+        ),
+    ]
 
 
 class ApiKeyList(Representation, frozen=True, kw_only=True):
@@ -262,9 +290,9 @@ class AccountObject(Representation, frozen=True, kw_only=True):
 
     id: str
     object: Literal["account"] = "account"
-    name: str
+    name: Annotated[str, Meta(examples=["Quay & Sons"])]
     created_at: datetime
-    rate_limit: Annotated[int, Meta(description="Requests a second, with all keys together.")]
+    rate_limit: Annotated[int, Meta(description="Requests a second, with all keys together.", examples=[200])]
     api_key: ApiKeyObject
 
 
@@ -285,7 +313,13 @@ class EventObject(Representation, frozen=True, kw_only=True):
     sequence: Annotated[int | None, Meta(description="Counts up within the order, without gaps. Null in a test only.")]
     occurred_at: datetime
     created_at: Annotated[datetime, Meta(description="When it was written to the feed.")]
-    data: Annotated[dict[str, Any], Meta(description="What happened; see the contract of the type.")]
+    data: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What happened; see the contract of the type.",
+            examples=[{"reference": "PO-4711", "total": {"amount": "25.80", "currency": "EUR"}}],
+        ),
+    ]
 
 
 class EventList(Representation, frozen=True, kw_only=True):
@@ -293,7 +327,13 @@ class EventList(Representation, frozen=True, kw_only=True):
 
     data: list[EventObject]
     next: Annotated[str | None, Meta(description="The next page; null when there is nothing more yet.")]
-    cursor: Annotated[str, Meta(description="The place after the last event shown; resume with it, now or later.")]
+    cursor: Annotated[
+        str,
+        Meta(
+            description="The place after the last event shown; resume with it, now or later.",
+            examples=["WzE3NjQwNjM4MDBd"],
+        ),
+    ]
 
 
 class Fault(Representation, frozen=True, kw_only=True):
@@ -301,15 +341,15 @@ class Fault(Representation, frozen=True, kw_only=True):
 
     pointer: Annotated[str, Meta(examples=["/lines/0/quantity"])]
     code: Annotated[str, Meta(examples=["too_small"])]
-    detail: str
+    detail: Annotated[str, Meta(examples=["This has to be at least 1."])]
 
 
 class ShortageObject(Representation, frozen=True, kw_only=True):
     """A product of which there is less than was asked for."""
 
     sku: str
-    requested: int
-    available: int
+    requested: Annotated[int, Meta(examples=[2])]
+    available: Annotated[int, Meta(examples=[1])]
 
 
 class Problem(Representation, frozen=True, kw_only=True, omit_defaults=True):

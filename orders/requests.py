@@ -31,10 +31,10 @@ class MoneyAmount(Request, frozen=True, kw_only=True):
 class Address(Request, frozen=True, kw_only=True):
     """Where the goods go."""
 
-    name: ShortText
-    line1: ShortText
-    city: Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE_OF_TEXT)]
-    postal_code: Annotated[str, Meta(min_length=1, max_length=20, pattern=LINE_OF_TEXT)]
+    name: Annotated[ShortText, Meta(examples=["A. Reader"])]
+    line1: Annotated[ShortText, Meta(examples=["1 Quay"])]
+    city: Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE_OF_TEXT, examples=["Lisbon"])]
+    postal_code: Annotated[str, Meta(min_length=1, max_length=20, pattern=LINE_OF_TEXT, examples=["1100-148"])]
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}" + END, description="ISO 3166-1 alpha-2 code.", examples=["PT"])]
     line2: ShortText | None = None
     region: ShortText | None = None
@@ -44,7 +44,7 @@ class LineRequest(Request, frozen=True, kw_only=True):
     """A product and how many of it; each product in one line."""
 
     sku: Annotated[str, Meta(min_length=1, max_length=40, examples=["TEA-EARL-100"])]
-    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    quantity: Annotated[int, Meta(ge=1, le=10_000, examples=[2])]
 
 
 class PlaceOrder(Request, frozen=True, kw_only=True):
@@ -61,18 +61,22 @@ class PlaceOrder(Request, frozen=True, kw_only=True):
             examples=["pm_card_visa"],
         ),
     ]
-    expected_total: MoneyAmount | None = None
-    reference: Annotated[str, Meta(min_length=1, max_length=200, pattern=LINE_OF_TEXT)] | None = None
+    expected_total: Annotated[MoneyAmount | None, Meta(examples=[{"amount": "25.80", "currency": "EUR"}])] = None
+    reference: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200, pattern=LINE_OF_TEXT)] | None, Meta(examples=["PO-4711"])
+    ] = None
     metadata: Annotated[
         dict[Annotated[str, Meta(min_length=1, max_length=40)], Annotated[str, Meta(max_length=500)]],
-        Meta(max_length=50, description="Your own notes; up to 50 texts."),
+        Meta(max_length=50, description="Your own notes; up to 50 texts.", examples=[{"desk": "3"}]),
     ] = {}
 
 
 class CancelOrder(Request, frozen=True, kw_only=True):
     """A wish to cancel."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=LINE_OF_TEXT)] = "Cancelled by the customer."
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=500, pattern=LINE_OF_TEXT, examples=["Ordered twice by mistake."])
+    ] = "Cancelled by the customer."
 
 
 class CreateApiKey(Request, frozen=True, kw_only=True):
@@ -81,7 +85,12 @@ class CreateApiKey(Request, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE_OF_TEXT, examples=["Warehouse terminal"])]
     scopes: Annotated[
         tuple[Annotated[str, Meta(max_length=40, extra_json_schema={"enum": list(SCOPES)})], ...],
-        Meta(min_length=1, max_length=40, description="What it may do; nothing that your own key may not."),
+        Meta(
+            min_length=1,
+            max_length=40,
+            description="What it may do; nothing that your own key may not.",
+            examples=[["orders:read", "orders:write"]],
+        ),
     ]
     expires_at: (
         Annotated[datetime, Meta(tz=True, description="From when it is refused; not later than your own key.")] | None
@@ -96,5 +105,11 @@ class RotateApiKey(Request, frozen=True, kw_only=True):
     """A wish for a key that takes over from another one."""
 
     overlap_seconds: Annotated[
-        int, Meta(ge=0, le=604_800, description="How long the former key goes on to work; a day unless told otherwise.")
+        int,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="How long the former key goes on to work; a day unless told otherwise.",
+            examples=[3_600],
+        ),
     ] = 86_400

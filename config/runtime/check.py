@@ -45,6 +45,7 @@ GATES = [
     Gate("contracts as published", manage("outbox", "contracts", "--check"), manage("outbox", "contracts", "--write")),
     Gate("reference pages", manage("reference"), manage("reference", "--write")),
     Gate("OpenAPI snapshot", module("openapi_snapshot", "--check"), module("openapi_snapshot")),
+    Gate("OpenAPI rules", [PYTHON, "-m", "config.openapi.rules"]),
 ]
 
 

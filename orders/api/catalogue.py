@@ -33,7 +33,7 @@ class ProductsView(Door):
         problems=["invalid_cursor", "validation_failed"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """List them by SKU, with prices and availability."""
+        """List what can be ordered, by SKU, with prices and availability."""
         rows = Product.objects.filter(filters_of(request, PRODUCT_FILTERS), active=True)
         page = BY_SKU.page(
             request, rows.select_related("tax_class").prefetch_related("prices"), f"{base_url(request)}/products"
@@ -55,7 +55,7 @@ class ProductView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, sku: str) -> HttpResponse:
-        """Show it."""
+        """Show a product with its prices and how many can be ordered now."""
         rows = Product.objects.filter(active=True).select_related("tax_class").prefetch_related("prices")
         product = None if "\0" in sku else rows.filter(sku=sku).first()
         if product is None:
@@ -74,7 +74,7 @@ class AccountView(Door):
         parameters=[IF_NONE_MATCH],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Show who calls with which key."""
+        """Show the account that calls, and the key of this very call with its scopes."""
         caller = caller_of(request)
         key = ApiKey.objects.get(id=caller.key_id)
         limit = caller.customer_rate_limit or settings.RATE_LIMIT_PER_SECOND

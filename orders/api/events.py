@@ -81,7 +81,7 @@ class EventView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, event_id: str) -> HttpResponse:
-        """Show it, as it was told."""
+        """Show one event of your feed, exactly as the feed and the webhooks tell it."""
         id_ = parse_public_id(EVENT, event_id)
         event = own_events(request).filter(id=id_).first() if id_ else None
         if event is None:

@@ -64,7 +64,7 @@ class ApiKeysView(Door):
         problems=["invalid_cursor", "validation_failed"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """List them, newest first, those that do not work any more included."""
+        """List the account's keys, newest first, those that do not work any more included."""
         filters_of(request, {})
         page = NEWEST_FIRST.page(request, own_keys(request), f"{base_url(request)}/api_keys")
         data = [api_key_object(key) for key in page.rows]
@@ -81,7 +81,7 @@ class ApiKeysView(Door):
         parameters=[KEY_HONOURED],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Make one, which may do no more than the key of this call."""
+        """Make a key, which may do no more than the key of this call. `key` is shown this once."""
         document = read_document(request._request)
 
         def create() -> Answer:
@@ -106,7 +106,7 @@ class ApiKeyView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, key_id: str) -> HttpResponse:
-        """Show it, without its secret."""
+        """Show a key of the account, without its secret."""
         key = own_keys(request).filter(id=key_id_of(key_id)).first()
         if key is None:
             raise NotFound("There is no such API key.")
@@ -122,7 +122,7 @@ class ApiKeyView(Door):
         problems=["not_found", "version_conflict"],
     )
     def delete(self, request: Request, key_id: str) -> HttpResponse:
-        """Let it work no more; a second time changes nothing."""
+        """Let a key work no more, from the next request on. A second time changes nothing."""
         version = expected_version(request)
         with unit_of_work():
             key = api_keys.revoke_key(by=caller_of(request), key_id=key_id_of(key_id), expected_version=version)

@@ -89,7 +89,7 @@ class OrdersView(Door):
         problems=["invalid_cursor", "validation_failed"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """List them, newest first."""
+        """List your orders, newest first. Filters may be combined; follow `next` for more."""
         base = base_url(request)
         rows = own_orders(request).filter(filters_of(request, ORDER_FILTERS)).prefetch_related("lines")
         page = NEWEST_FIRST.page(request, rows, f"{base}/orders")
@@ -109,7 +109,11 @@ class OrdersView(Door):
         problems=["idempotency_key_required", "unknown_sku", "insufficient_stock", "total_changed"],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Place an order."""
+        """Place an order: its price is fixed, its goods are reserved, and the payment goes on its way.
+
+        Repeat a request whose answer was lost with the same Idempotency-Key: it orders once, and the first answer comes
+        again. With `Prefer: wait=N` the answer waits until it is known what became of the payment.
+        """
         document = read_document(request._request)
         return respond(once(request, document, lambda: self.place(request, document), required=True))
 
@@ -139,7 +143,7 @@ class OrderView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
-        """Show it."""
+        """Show an order as it is now: what was ordered, how far it is, and what to ask next."""
         order = find_order(own_orders(request), order_id)
         progress = selectors.progress_of_orders([order])[order.id]
         return show(request, order_object(order, list(order.lines.all()), progress, base_url(request)), order.version)
@@ -162,7 +166,11 @@ class CancellationView(Door):
         problems=["not_found", "order_not_cancellable", "version_conflict"],
     )
     def post(self, request: Request, order_id: str) -> HttpResponse:
-        """Ask for it."""
+        """Ask for an order to be cancelled: the payment is given back and the goods are released.
+
+        The answer shows the order on its way there; a second request changes nothing and is answered alike. Once a
+        parcel is handed over to the carrier the answer is 409 `order_not_cancellable`.
+        """
         document = read_document(request._request)
         version = expected_version(request)
 
@@ -192,7 +200,11 @@ class ProgressView(Door):
         streams=True,
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
-        """Show it."""
+        """Show how far an order is, what it waits for, and when that is tried again.
+
+        With `Prefer: wait=N` the answer waits for a change. With `Accept: text/event-stream` it is a stream that sends
+        the progress at once and after every change, until the order is final; `Last-Event-ID` resumes it.
+        """
         order = find_order(own_orders(request), order_id)
         return show(request, selectors.progress_of_orders([order])[order.id])
 
@@ -212,7 +224,7 @@ class TimelineView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
-        """Show it, oldest first."""
+        """Show everything that happened to an order, oldest first, in words for people."""
         order = find_order(own_orders(request), order_id)
         return show(request, Timeline(data=selectors.timeline_of(order)))
 
@@ -232,7 +244,7 @@ class PaymentsView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
-        """Show them."""
+        """List the payments of an order, with what was authorised, captured and refunded of each."""
         order = find_order(own_orders(request), order_id)
         return show(request, PaymentList(data=[payment_object(p) for p in payments.payments_of(order.id)]))
 
@@ -252,6 +264,6 @@ class ShipmentsView(Door):
         problems=["not_found"],
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
-        """Show them."""
+        """List the parcels of an order, with what is in each and where it is."""
         order = find_order(own_orders(request), order_id)
         return show(request, ShipmentList(data=[shipment_object(s) for s in fulfillment.shipments_of(order.id)]))

@@ -4,10 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 from django.test import Client
 
 from config.openapi import openapi_document
+from config.openapi.examples import NO_EXAMPLE
+from config.openapi.operations import operations_of
+from config.openapi.rules import faults_of
 from config.problems import PROBLEMS
 from orders.scopes import SCOPES
 
@@ -77,3 +81,49 @@ def test_the_docs_need_nothing_from_the_internet_and_no_inline_script(client: Cl
     assert not re.search(r'(src|href)="(https?:)?//', page)
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|style=|\bon\w+=", page)
     assert "/api/v1/openapi.json" in page
+
+
+def test_nothing_is_missing_that_a_caller_would_look_for(document):
+    assert faults_of(document) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [(lambda call: call.pop("description"), "docstring"),
+     (lambda call: call["requestBody"]["content"]["application/json"].pop("example"), "the body has no example"),
+     (lambda call: call["responses"]["201"]["content"]["application/json"]["example"].update(id=NO_EXAMPLE),
+      "the answer 201 has no example at /id"),
+     (lambda call: call["responses"]["409"]["content"]["application/problem+json"]["examples"].popitem(), "409 tells"),
+     (lambda call: call["responses"]["401"].pop("headers"), "the answer 401 does not tell of its headers"),
+     (lambda call: call["responses"].pop("503"), "503"),
+     (lambda call: call["parameters"][0].pop("description"), "has no description"),
+     (lambda call: call["parameters"][0].update(example=NO_EXAMPLE), "has no example"),
+     (lambda call: call.pop("security"), "authenticate")],
+)  # fmt: skip
+def test_a_call_that_lacks_something_is_named(change, fault):
+    document = json.loads(openapi_document())
+    change(document["paths"]["/api/v1/orders"]["post"])
+    [found] = faults_of(document)
+    assert found.startswith("place_order: ")
+    assert fault in found
+
+
+def test_every_example_is_one_by_its_own_schema(document):
+    resources = {"components": document["components"]}
+    for _, path, call in operations_of(document):
+        contents = [call.get("requestBody", {}), *call["responses"].values()]
+        for kind, media in ((k, m) for part in contents for k, m in part.get("content", {}).items()):
+            shown = [one["value"] for one in media.get("examples", {}).values()]
+            shown += [media["example"]] if kind == "application/json" else []
+            validator = jsonschema_rs.validator_for({**media["schema"], **resources})
+            for example in shown:
+                faults = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(example)]
+                assert faults == [], (path, kind)
+        for parameter in call["parameters"]:
+            assert jsonschema_rs.is_valid(parameter["schema"], parameter["example"]), (path, parameter["name"])
+
+
+def test_what_is_made_leads_to_the_calls_that_go_on_with_it(document):
+    links = document["paths"]["/api/v1/orders"]["post"]["responses"]["201"]["links"]
+    assert links["get_order"]["parameters"] == {"path.order_id": "$response.body#/id"}
+    assert {"get_order", "cancel_order", "get_order_progress", "list_order_payments"} <= set(links)
