@@ -56,7 +56,7 @@ def set_rate_limit(*, customer_id: UUID, per_second: int | None, reason: str, pr
         if prefix
         else Customer.objects.filter(id=customer_id)
     )
-    row = rows.select_for_update().first()
+    row = rows.select_for_update(no_key=True).first()
     if row is None:
         raise NotFound(f"This customer has no key {prefix}." if prefix else "There is no such customer.")
     before, row.rate_limit = row.rate_limit, per_second

@@ -8,7 +8,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from config.runtime.lifelines import die_with
 
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "uvicorn_worker.UvicornWorker"
+worker_class = "config.runtime.web_worker.WebWorker"
 timeout = 60
 graceful_timeout = 20
 keepalive = 5

@@ -1,6 +1,8 @@
 """API keys: who may come in."""
 
+import json
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.db import connection
@@ -128,3 +130,19 @@ def test_a_key_does_what_its_scope_allows_and_nothing_else(shop, scope):
 def test_a_scope_that_does_not_exist_cannot_be_given(shop):
     with pytest.raises(ValueError, match="no scope orders:burn"), unit_of_work():
         issue_key(customer=shop.customer, name="x", scopes=["orders:burn"])
+
+
+def test_no_log_line_holds_a_key_and_none_is_broken_by_what_was_sent(shop, capfd):
+    wrong = "tdm_Wr0ngWr0_" + "canary" * 7
+    shop.get("account")
+    shop.get("account", authorization=f"Bearer {wrong}")
+    shop.get("orders/ord_%0d%0a{%22event%22:%22forged%22}", x_correlation_id='x"\n{"event":"forged"}')
+    shop.post("api_keys", {"name": "Till", "scopes": ["orders:read"]}, idempotency_key="k")
+    with mock.patch("orders.api_keys.create_key", side_effect=RuntimeError("boom")):
+        shop.post("api_keys", {"name": "Till", "scopes": ["orders:read"]})
+    logged = capfd.readouterr().err
+    assert shop.key[13:] not in logged
+    assert "canary" not in logged
+    lines = [json.loads(line) for line in logged.splitlines() if line.startswith("{")]
+    assert {line["path"] for line in lines if line["event"] == "request"} >= {"/api/v1/account", "/api/v1/api_keys"}
+    assert "forged" not in {line["event"] for line in lines}
