@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from a2wsgi import WSGIMiddleware
-from django.core.wsgi import get_wsgi_application
 from django.db import connection, transaction
 from django.urls import path
 from rest_framework.request import Request
@@ -90,4 +88,3 @@ def send(statements: list[tuple[str, Any, Any]], fresh: Fresh) -> None:
 
 
 urlpatterns = [path("api/v1/orders", Minimal.as_view())]
-application = WSGIMiddleware(get_wsgi_application(), workers=8)

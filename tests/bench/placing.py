@@ -40,7 +40,9 @@ def placing() -> list[Result]:
     least = {"DJANGO_SETTINGS_MODULE": "tests.bench.minimal_settings", "BENCH_PLACEMENT": str(RECORDED)}
     with (
         running([*gunicorn, f"127.0.0.1:{ours}", "config.asgi:application"], WEB_CONCURRENCY="2", **unlimited),
-        running([*gunicorn, f"127.0.0.1:{minimal}", "tests.bench.minimal:application"], WEB_CONCURRENCY="2", **least),
+        running(
+            [*gunicorn, f"127.0.0.1:{minimal}", "tests.bench.plain_asgi:application"], WEB_CONCURRENCY="2", **least
+        ),
     ):
         for port in (ours, minimal):
             wait_until(lambda port=port: answers(port, key), what=f"the server on port {port}")
