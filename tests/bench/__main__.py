@@ -1,4 +1,5 @@
-"""The benchmarks: `./tandem bench [engine] [placing]`, or single rows such as `drain.noop` or all of `engine.drain`.
+"""The benchmarks: `./tandem bench [engine] [door] [placing]`, or single rows such as `drain.noop` or `door.etag`, or
+all of `engine.drain`.
 
 Writes bench.json beside the table it prints.
 
@@ -38,6 +39,7 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402 - the same
 
+from tests.bench.door import table as door_table  # noqa: E402
 from tests.bench.engine import table  # noqa: E402
 from tests.bench.measuring import DATA, LOG, Result  # noqa: E402
 from tests.bench.placing import placing  # noqa: E402
@@ -64,21 +66,25 @@ def rows_of(name: str) -> list[str]:
     """Return the rows that `name` means: one, those under it, or with the word `engine` all of the engine's."""
     if name == "placing":
         return [name]
+    if name.partition(".")[0] == "door":
+        return [row for row in door_table.names() if row == name or row.startswith(f"{name}.")]
     prefix = name.removeprefix("engine").removeprefix(".")
     return [row for row in table.names() if not prefix or row == prefix or row.startswith(f"{prefix}.")]
 
 
 def main(names: list[str]) -> int:
-    wanted = {name: rows_of(name) for name in names or ("engine", "placing")}
+    wanted = {name: rows_of(name) for name in names or ("engine", "door", "placing")}
     if unknown := [name for name, rows in wanted.items() if not rows]:
-        there = ", ".join(("engine", *table.names(), "placing"))
+        there = ", ".join(("engine", *table.names(), *door_table.names(), "placing"))
         print(f"There is no benchmark {', '.join(unknown)}. There are: {there}.", file=sys.stderr)
         return 2
     DATA.mkdir(parents=True, exist_ok=True)
     LOG.write_bytes(b"")
     call_command("migrate", verbosity=0)
     measured = {row for rows in wanted.values() for row in rows}
-    results = table.engine(sorted(measured - {"placing"})) if measured - {"placing"} else []
+    results = table.engine(sorted(measured & set(table.names()))) if measured & set(table.names()) else []
+    if measured & set(door_table.names()):
+        results += door_table.door(sorted(measured & set(door_table.names())))
     if "placing" in measured:
         results += placing()
     (DATA / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""The customers' door over HTTP, beside minimal DRF views that stand on the same server."""
