@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from orders import rate_limits
 from orders.models import Order
 from outbox.models import Message
 from tests.faults.test_crash_points import points
@@ -32,6 +33,7 @@ def order_and_die(caller: Caller, key: str, trace: Path, crash_at: int | None) -
     pid = os.fork()
     if pid == 0:
         code = 1
+        rate_limits.meter = rate_limits.Meter()  # as in any new process, so that all pass the same points
         try:
             countdown = Countdown(crash_at, str(trace))
             countdown.watch()
