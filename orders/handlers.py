@@ -18,11 +18,13 @@ from fulfillment.events import (
 )
 from orders import events, process
 from orders.public import feed
+from orders.public.hooks import Feed
 from orders.public.translation import TRANSLATED
 from outbox import stats
 from outbox.consumers import Incoming, Received, consumer, consumer_of_many
 from outbox.contracts import Event
 from outbox.outcomes import NotDone
+from outbox.webhooks.source import register_source
 from payments.events import (
     PaymentActionRequired,
     PaymentAuthorised,
@@ -96,3 +98,6 @@ def tally(event: Event, message: Incoming) -> None:
 def tell_customers(received: Sequence[Received]) -> dict[UUID, NotDone]:
     """Write what customers are told of it: their feed of events."""
     return feed.tell(received)
+
+
+register_source(Feed())

@@ -174,3 +174,17 @@ invariant(
     WHERE NOT EXISTS (SELECT FROM outbox_formerreceipt f WHERE f.message_id = e.id AND f.consumer = d.consumer)
     """,
 )
+invariant(
+    "orders.events_are_offered",
+    meaning="Every event that a working webhook endpoint wants is on its way there, or it is known what became of it "
+    "(I21); of endpoints that changed within the last minute nothing is said, nor of what retention has forgotten.",
+    sql="""
+    SELECT e.id::text AS subject FROM outbox_webhookendpoint w
+    JOIN orders_publicevent e ON e.customer_id = w.owner_id AND e.created_at > w.offers_since + interval '1 minute'
+     AND (w.events @> ARRAY['*'] OR w.events @> ARRAY[e.type::text])
+     AND e.created_at > now() - interval '1 day'
+    WHERE w.enabled AND w.deleted_at IS NULL AND NOT EXISTS (
+        SELECT FROM outbox_webhookdelivery d
+        WHERE d.endpoint_id = w.id AND d.event_id = e.id AND d.cause = 'event')
+    """,
+)

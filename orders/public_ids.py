@@ -4,6 +4,7 @@ import re
 from uuid import UUID
 
 ORDER, CUSTOMER, PAYMENT, SHIPMENT, API_KEY, EVENT = "ord", "cus", "pay", "shp", "key", "evt"
+WEBHOOK_ENDPOINT, WEBHOOK_DELIVERY = "whk", "whd"
 
 _HEX = re.compile(r"[0-9a-f]{32}")
 

@@ -4,7 +4,7 @@ msgspec encodes them, and the OpenAPI document's schemas are made from them.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -294,46 +294,6 @@ class AccountObject(Representation, frozen=True, kw_only=True):
     created_at: datetime
     rate_limit: Annotated[int, Meta(description="Requests a second, with all keys together.", examples=[200])]
     api_key: ApiKeyObject
-
-
-class EventObject(Representation, frozen=True, kw_only=True):
-    """Something that happened to one of your orders: the same in the feed and in webhooks."""
-
-    id: Annotated[
-        str,
-        Meta(
-            description="The same however often it is delivered: remember it to do nothing twice.",
-            examples=["evt_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"],
-        ),
-    ]
-    object: Literal["event"] = "event"
-    type: Annotated[str, Meta(examples=["order.placed"])]
-    version: Annotated[int, Meta(description="Of the contract of this type, which says what `data` holds.")]
-    order: Annotated[str | None, Meta(description="The order; null in a test of a webhook endpoint only.")]
-    sequence: Annotated[int | None, Meta(description="Counts up within the order, without gaps. Null in a test only.")]
-    occurred_at: datetime
-    created_at: Annotated[datetime, Meta(description="When it was written to the feed.")]
-    data: Annotated[
-        dict[str, Any],
-        Meta(
-            description="What happened; see the contract of the type.",
-            examples=[{"reference": "PO-4711", "total": {"amount": "25.80", "currency": "EUR"}}],
-        ),
-    ]
-
-
-class EventList(Representation, frozen=True, kw_only=True):
-    """A page of the feed, oldest first."""
-
-    data: list[EventObject]
-    next: Annotated[str | None, Meta(description="The next page; null when there is nothing more yet.")]
-    cursor: Annotated[
-        str,
-        Meta(
-            description="The place after the last event shown; resume with it, now or later.",
-            examples=["WzE3NjQwNjM4MDBd"],
-        ),
-    ]
 
 
 class Fault(Representation, frozen=True, kw_only=True):

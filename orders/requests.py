@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from orders.public.contracts import PUBLIC
 from orders.scopes import SCOPES
 
 END = r"(?![\s\S])"
@@ -113,3 +114,62 @@ class RotateApiKey(Request, frozen=True, kw_only=True):
             examples=[3_600],
         ),
     ] = 86_400
+
+
+EventTypes = Annotated[
+    tuple[Annotated[str, Meta(max_length=60, extra_json_schema={"enum": ["*", *PUBLIC]})], ...],
+    Meta(min_length=1, max_length=50, description="The types that are sent; `*` for all."),
+]
+WebhookUrl = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2_000,
+        pattern=r"^https?://[!-~]+" + END,
+        description="A public address over https. Names may be international, as `xn--…`.",
+        examples=["https://example.com/hooks/tandem"],
+    ),
+]
+Description = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1F\x7F]*" + END)]
+
+
+class CreateWebhookEndpoint(Request, frozen=True, kw_only=True):
+    """A wish to be told what happens."""
+
+    url: WebhookUrl
+    events: EventTypes
+    description: Description = ""
+    ordered: Annotated[bool, Meta(description="Send the events of an order one after the other.")] = False
+
+
+class ChangeWebhookEndpoint(Request, frozen=True, kw_only=True):
+    """What is to be different; what is not named stays."""
+
+    url: WebhookUrl | UnsetType = UNSET
+    events: EventTypes | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    ordered: bool | UnsetType = UNSET
+    enabled: Annotated[bool, Meta(description="Begin or stop sending.")] | UnsetType = UNSET
+
+
+class RotateWebhookSecret(Request, frozen=True, kw_only=True):
+    """A wish for a new signing secret."""
+
+    overlap_seconds: Annotated[
+        int,
+        Meta(ge=0, le=604_800, description="How long it is signed with the former secret, too; a day unless told."),
+    ] = 86_400
+
+
+class TestWebhookEndpoint(Request, frozen=True, kw_only=True):
+    """A wish for a test; there is nothing to choose."""
+
+
+class RedeliverWebhook(Request, frozen=True, kw_only=True):
+    """A wish to be sent an event again; there is nothing to choose."""
+
+
+class ReplayWebhooks(Request, frozen=True, kw_only=True):
+    """A wish to be sent again what happened since a moment."""
+
+    since: Annotated[datetime, Meta(tz=True, examples=["2026-01-31T12:00:00Z"])]

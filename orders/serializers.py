@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from fulfillment.facade import ShipmentView
 from orders.callers import Caller
 from orders.models import ApiKey, Order, OrderLine, Product, PublicEvent
 from orders.pricing import plain
-from orders.public_ids import API_KEY, ORDER, PAYMENT, SHIPMENT, public_id
+from orders.public.objects import (
+    EventObject,
+    NewWebhookEndpointObject,
+    WebhookAttemptObject,
+    WebhookDeliveryObject,
+    WebhookEndpointObject,
+)
+from orders.public_ids import API_KEY, EVENT, ORDER, PAYMENT, SHIPMENT, WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT, public_id
 from orders.representations import (
     AccountObject,
     ApiKeyObject,
     Availability,
-    EventObject,
     Money,
     NewApiKeyObject,
     OrderLineObject,
@@ -26,6 +34,7 @@ from orders.representations import (
     ShipmentObject,
     ShippingAddress,
 )
+from outbox.models import WebhookDelivery, WebhookEndpoint, WebhookState
 from payments.facade import PaymentView
 
 
@@ -183,4 +192,58 @@ def event_object(event: PublicEvent) -> EventObject:
         occurred_at=event.occurred_at,
         created_at=event.created_at,
         data=event.data,
+    )
+
+
+def webhook_endpoint_object(endpoint: WebhookEndpoint) -> WebhookEndpointObject:
+    """Return an endpoint as its owner sees it."""
+    return WebhookEndpointObject(
+        id=public_id(WEBHOOK_ENDPOINT, endpoint.id),
+        url=endpoint.url,
+        events=list(endpoint.events),
+        description=endpoint.description,
+        ordered=endpoint.ordered,
+        enabled=endpoint.enabled,
+        disabled_reason=cast("Any", str(endpoint.disabled_reason) or None),
+        disabled_at=endpoint.disabled_at,
+        failing_since=endpoint.failing_since,
+        paused_until=endpoint.open_until,
+        last_success_at=endpoint.last_success_at,
+        last_failure_at=endpoint.last_failure_at,
+        last_error=endpoint.last_error or None,
+        former_secret_until=endpoint.former_until,
+        version=endpoint.version,
+        created_at=endpoint.created_at,
+    )
+
+
+def new_webhook_endpoint_object(endpoint: WebhookEndpoint, secret: str) -> NewWebhookEndpointObject:
+    """Return an endpoint with its secret, as it is shown once."""
+    return NewWebhookEndpointObject(**msgspec.structs.asdict(webhook_endpoint_object(endpoint)), secret=secret)
+
+
+def webhook_delivery_object(delivery: WebhookDelivery) -> WebhookDeliveryObject:
+    """Return a delivery as the endpoint's owner sees it; its attempts are prefetched."""
+    waits = delivery.state == WebhookState.WAITING
+    return WebhookDeliveryObject(
+        id=public_id(WEBHOOK_DELIVERY, delivery.id),
+        endpoint=public_id(WEBHOOK_ENDPOINT, delivery.endpoint_id),
+        event=public_id(EVENT, delivery.event_id),
+        event_type=delivery.event_type,
+        cause=cast("Any", str(delivery.cause)),
+        status=cast("Any", str(delivery.state)),
+        attempts=[
+            WebhookAttemptObject(
+                number=attempt.number,
+                at=attempt.at,
+                duration_ms=attempt.duration_ms,
+                status=attempt.status,
+                error=attempt.error or None,
+                response_body=attempt.answer,
+            )
+            for attempt in delivery.attempt_log.all()
+        ],
+        next_attempt_at=delivery.due_at if waits else None,
+        created_at=delivery.created_at,
+        finished_at=delivery.finished_at,
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.api import catalogue, events, keys, orders
+from orders.api import catalogue, events, keys, orders, webhooks
 
 api_urls = [
     path("orders", orders.OrdersView.as_view(), name="orders"),
@@ -16,6 +16,19 @@ api_urls = [
     path("products/<str:sku>", catalogue.ProductView.as_view(), name="product"),
     path("events", events.EventsView.as_view(), name="events"),
     path("events/<str:event_id>", events.EventView.as_view(), name="event"),
+    path("webhook_endpoints", webhooks.EndpointsView.as_view(), name="webhook-endpoints"),
+    path("webhook_endpoints/<str:endpoint_id>", webhooks.EndpointView.as_view(), name="webhook-endpoint"),
+    path("webhook_endpoints/<str:endpoint_id>/rotation", webhooks.RotationView.as_view(), name="webhook-rotation"),
+    path("webhook_endpoints/<str:endpoint_id>/test", webhooks.TestView.as_view(), name="webhook-test"),
+    path(
+        "webhook_endpoints/<str:endpoint_id>/deliveries", webhooks.DeliveriesView.as_view(), name="webhook-deliveries"
+    ),
+    path(
+        "webhook_endpoints/<str:endpoint_id>/deliveries/<str:delivery_id>/redelivery",
+        webhooks.RedeliveryView.as_view(),
+        name="webhook-redelivery",
+    ),
+    path("webhook_endpoints/<str:endpoint_id>/replay", webhooks.ReplayView.as_view(), name="webhook-replay"),
     path("account", catalogue.AccountView.as_view(), name="account"),
     path("api_keys", keys.ApiKeysView.as_view(), name="api-keys"),
     path("api_keys/<str:key_id>", keys.ApiKeyView.as_view(), name="api-key"),

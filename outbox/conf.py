@@ -3,7 +3,7 @@
 They stand in Django's settings under these names, and are read when they are needed, so that tests may override them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -15,6 +15,7 @@ ENGINE_JOBS: Mapping[str, int] = {
     "outbox.housekeeping.create_partitions": 60 * 12,
     "outbox.housekeeping.prune": 60,
     "outbox.housekeeping.release_stranded": 1,
+    "outbox.housekeeping.look_after_endpoints": 1,
 }
 """The engine's own periodic jobs: function → minutes. A project that adds jobs of its own keeps these."""
 NETWORK_LIMITS: Mapping[str, int] = {
@@ -77,6 +78,14 @@ class Conf:
     """How long failed attempts are kept at least; those of what still waits stay with it."""
     DEAD_LETTERS_WAIT_DAYS = Setting(90)
     """How long a dead letter may be expected to wait for a person; the three above must leave that time."""
+    WEBHOOK_ALLOWED_NETWORKS = Setting[Sequence[str]](())
+    """Networks that webhook endpoints may be in though they are not public, over http and on any port, too."""
+    WEBHOOK_DISABLE_HOURS = Setting(72)
+    """How long every call of an endpoint has to fail until it is disabled, and only tried now and then."""
+    WEBHOOK_ENDPOINTS = Setting(50)
+    """Endpoints that one owner may have."""
+    WEBHOOK_LOG_DAYS = Setting(30)
+    """How long it is kept what became of a delivery to an endpoint."""
     PERIODIC_JOBS = Setting(ENGINE_JOBS)
     """What django-q2 may run besides shifts: function → minutes; nothing else is ever called from its tables."""
     RUN_DIR = Setting("")

@@ -24,3 +24,23 @@ class BreakerChanged(Event, frozen=True, kw_only=True):
     reason: str
     actor: str
     """The operator who decided it; empty where the engine did."""
+
+
+@contract(
+    "outbox.webhook_endpoint_changed",
+    version=1,
+    owner="outbox",
+    aggregate="webhook_endpoint",
+    key="endpoint_id",
+    needs_consumer=False,
+)
+class WebhookEndpointChanged(Event, frozen=True, kw_only=True):
+    """A webhook endpoint was enabled or disabled, by a person or because of how it answers."""
+
+    endpoint_id: UUID
+    owner_id: UUID
+    """Whose endpoint it is."""
+    enabled: bool
+    reason: str
+    """Why it is disabled: owner, staff, failing or gone; empty for enabled."""
+    actor: str

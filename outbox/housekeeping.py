@@ -4,6 +4,7 @@ from structlog import get_logger
 
 from outbox import doorbell, ordering, partitions, retention
 from outbox.publishing import unit_of_work
+from outbox.webhooks import care
 
 MONTHS_AHEAD = 2
 PRUNE_SECONDS = 20.0
@@ -37,3 +38,8 @@ def release_stranded() -> None:
     if freed:
         consumers = sorted({released.consumer for released in freed})
         log.warning("stranded_released", consumers=consumers, count=len(freed))
+
+
+def look_after_endpoints() -> None:
+    """Find lost turns of webhook endpoints, seal their secrets anew when SECRET_KEY changed, forget old deliveries."""
+    care.look_after()

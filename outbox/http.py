@@ -56,7 +56,14 @@ class Client:
         connect_seconds: float = CONNECT_SECONDS,
         total_seconds: float = TOTAL_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        cut: bool = False,
+        backend: httpcore.NetworkBackend | None = None,
     ) -> None:
+        """Make a client; `backend` opens its connections.
+
+        An answer of more than `max_answer_bytes` is missing, or is `cut` there.
+        """
+        self._cut = cut
         self._base_url, self._headers = base_url.rstrip("/"), dict(headers or {})
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
         self._max_answer_bytes = max_answer_bytes
@@ -65,7 +72,7 @@ class Client:
             max_connections=None,
             max_keepalive_connections=KEPT_CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
-            network_backend=_DeadlineBackend(),
+            network_backend=_DeadlineBackend(backend or httpcore.SyncBackend()),
         )
 
     def exchange(
@@ -110,6 +117,8 @@ class Client:
         body = bytearray()
         for chunk in response.iter_stream():
             body += chunk
+            if len(body) > self._max_answer_bytes and self._cut:
+                return bytes(body[: self._max_answer_bytes])
             if len(body) > self._max_answer_bytes:
                 raise httpcore.ReadError(f"the answer is longer than {self._max_answer_bytes} bytes")
         return bytes(body)
@@ -139,8 +148,11 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _DeadlineBackend(httpcore.SyncBackend):
+class _DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections that know about deadlines."""
+
+    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+        self._inner = inner
 
     def connect_tcp(
         self,
@@ -150,7 +162,7 @@ class _DeadlineBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        return _DeadlineStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        return _DeadlineStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
 
 
 def _left(late: type[httpcore.TimeoutException]) -> float:

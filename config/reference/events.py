@@ -12,8 +12,8 @@ from outbox.contracts import Contract
 
 HEAD = """# Events for customers
 
-What `GET /api/v1/events` lists, oldest first. Keep the `cursor` of each answer and come back with it: nothing is ever
-told before a place that you have read up to.
+What `GET /api/v1/events` lists and webhooks bring, the same objects in both. How to get them is told in
+[Receive webhooks](../how-to/receive-webhooks.md).
 
 | member | meaning |
 | --- | --- |

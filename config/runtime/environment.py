@@ -70,6 +70,7 @@ def demo_environment(data: DataDirectory, database: Database) -> dict[str, str]:
     sandboxes = configured_sandboxes(data)
     defaults = {name.upper(): value for name, value in generated_secrets(data).items()}
     defaults["TANDEM_ENV"] = "development"
+    defaults["WEBHOOK_ALLOWED_NETWORKS"] = "127.0.0.0/8,::1/128"
     if sandboxes.payments_port:
         defaults["PAYMENT_API_BASE"] = address(sandboxes.payments_port)
     if sandboxes.carrier_port:

@@ -13,8 +13,11 @@ from orders.api.schema import EVENT_ID, IF_NONE_MATCH, documented, query
 from orders.errors import InvalidCursor, NotFound
 from orders.models import PublicEvent
 from orders.public.contracts import PUBLIC
+from orders.public.objects import (
+    EventList,
+    EventObject,
+)
 from orders.public_ids import EVENT, parse_public_id
-from orders.representations import EventList, EventObject
 from orders.serializers import event_object
 
 

@@ -11,6 +11,7 @@ from orders.models import OrderLine
 from orders.public.contracts import PUBLIC
 from orders.public_ids import ORDER, parse_public_id
 from orders.states import OrderStatus
+from outbox.models import WebhookState
 
 PAGING = frozenset({"limit", "cursor"})
 
@@ -64,6 +65,13 @@ def _order(text: str) -> Q:
     return Q(order_id=order_id)
 
 
+def _delivery_status(text: str) -> Q:
+    if text not in WebhookState.values:
+        raise ValueError(f"status has to be one of {', '.join(WebhookState.values)}.")
+    return Q(state=text)
+
+
+DELIVERY_FILTERS: Mapping[str, Callable[[str], Q]] = {"status": _delivery_status}
 EVENT_FILTERS: Mapping[str, Callable[[str], Q]] = {"type": _event_type, "order": _order}
 
 

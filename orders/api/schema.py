@@ -48,6 +48,8 @@ PAGING = (
     query("cursor", "From `next` or `previous`.", pattern="^[A-Za-z0-9_-]+$"),
 )
 API_KEY_ID = path("key_id", "The key's id, `key_…`.")
+ENDPOINT_ID = path("endpoint_id", "The endpoint's id, `whk_…`.")
+DELIVERY_ID = path("delivery_id", "The delivery's id, `whd_…`.")
 EVENT_ID = path("event_id", "The event's id, `evt_…`.")
 ORDER_ID = path("order_id", "The order's id, `ord_…`.")
 IF_NONE_MATCH = header("If-None-Match", "An ETag you have: 304 when nothing has changed.")

@@ -2,7 +2,7 @@
 
 A customer's events get their places in the feed under the lock of the customer's feed row, which is held until COMMIT:
 so places become visible in their order, and whoever has read up to one has missed none before it. The same lock guards
-the sequence of each order. See docs/decisions/0018.
+the sequence of each order. See docs/decisions/0019.
 """
 
 from collections import Counter, defaultdict
@@ -17,12 +17,14 @@ from django.db.models import Max
 from orders.events import OrderPlaced
 from orders.models import Order, PublicEvent
 from orders.public.contracts import contract_of_data
+from orders.public.hooks import offer_of
 from orders.public.translation import translate
 from outbox.consumers import Received
 from outbox.contracts import Event
 from outbox.models import Delivery, Message
 from outbox.outcomes import NotDone, snooze
 from outbox.publishing import require_unit_of_work
+from outbox.webhooks import offering
 
 CONSUMER = "orders.public_events"
 PLACED = "order.placed"
@@ -63,6 +65,7 @@ def tell(received: Sequence[Received]) -> dict[UUID, NotDone]:
     premature = _number(rows, last_positions, _sequences(orders.keys()))
     if not premature:
         PublicEvent.objects.bulk_create(rows)
+        offering.offer([offer_of(row) for row in rows])
     return {id_: snooze(LOOK_AGAIN, "the placing of the order is told first") for id_ in premature}
 
 

@@ -1,7 +1,13 @@
 """A sample of each public event, for the documents."""
 
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
+from orders.public.objects import (
+    EventObject,
+)
+from orders.public_ids import EVENT, public_id
 from outbox.contracts import Contract
 from outbox.samples import sample_of
 
@@ -20,3 +26,18 @@ def sample_event(declared: Contract) -> dict[str, Any]:
         "created_at": "2026-01-31T12:00:00.140000Z",
         "data": sample_of(declared.schema()),
     }
+
+
+def test_event(event_id: UUID) -> EventObject:
+    """Return what a test of a webhook endpoint sends: an event about no order."""
+    now = datetime.now(UTC)
+    return EventObject(
+        id=public_id(EVENT, event_id),
+        type="webhook.test",
+        version=1,
+        order=None,
+        sequence=None,
+        occurred_at=now,
+        created_at=now,
+        data={"message": "This is a test: nothing has happened."},
+    )

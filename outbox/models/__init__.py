@@ -14,6 +14,14 @@ from outbox.models.queue import (
 )
 from outbox.models.records import AuditEntry, IdempotencyRecord, Rollup, Transition
 from outbox.models.sagas import Saga, SagaStatus, SagaStep, StepStatus
+from outbox.models.webhooks import (
+    DisabledReason,
+    WebhookAttempt,
+    WebhookCause,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookState,
+)
 
 __all__ = [
     "Attempt",
@@ -25,6 +33,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "DeliveryState",
+    "DisabledReason",
     "DroppedPartition",
     "FormerReceipt",
     "IdempotencyRecord",
@@ -37,5 +46,10 @@ __all__ = [
     "SagaStep",
     "StepStatus",
     "Transition",
+    "WebhookAttempt",
+    "WebhookCause",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookState",
     "Worker",
 ]

@@ -66,10 +66,23 @@ def an_event(shop: Caller) -> str:
     return event.public_id
 
 
+def an_endpoint(shop: Caller) -> str:
+    known = shop.get("webhook_endpoints").json()["data"]
+    wish = {"url": "https://example.com/hooks", "events": ["*"]}
+    return known[0]["id"] if known else shop.post("webhook_endpoints", wish).json()["id"]
+
+
+def a_delivery(shop: Caller) -> str:
+    """Of the endpoint that stands in the same address."""
+    return shop.post(f"webhook_endpoints/{an_endpoint(shop)}/test").json()["id"]
+
+
 OWNED: dict[str, Callable[[Caller], str]] = {
     "order_id": lambda shop: shop.placed()["id"],
     "key_id": lambda shop: shop.get("account").json()["api_key"]["id"],
     "event_id": an_event,
+    "endpoint_id": an_endpoint,
+    "delivery_id": a_delivery,
     "sku": lambda shop: TEA,
 }
 """Makes an object of the customer's, or finds one, for each kind of id in an address; returns the id."""

@@ -53,6 +53,13 @@ IN_ORDER = """
     SELECT id, 'lab.turn', 'k', row_number() OVER (ORDER BY id), '{state}' FROM outbox_message LIMIT {count}
 """
 
+TOLD = """
+    INSERT INTO orders_customerfeed (customer_id, last_position) SELECT customer_id, 1 FROM orders_order;
+    INSERT INTO orders_publicevent
+           (id, customer_id, order_id, type, version, sequence, position, occurred_at, created_at, data)
+    SELECT gen_random_uuid(), customer_id, id, 'order.placed', 1, 1, 1, now(), now(), '{}' FROM orders_order
+"""
+
 
 @dataclass(frozen=True)
 class Seed:
@@ -182,6 +189,19 @@ SEEDS = {
     ),
     "fulfillment.status_fits_reservations": Seed(
         "UPDATE fulfillment_consignment SET status = 'allocated'", unguarded=("fulfillment_consignment",)
+    ),
+    "orders.events_are_numbered_without_gaps": Seed(f"{TOLD}; UPDATE orders_publicevent SET sequence = 2"),
+    "orders.events_are_told_or_pending": Seed(
+        """DELETE FROM outbox_delivery WHERE consumer = 'orders.public_events';
+           INSERT INTO outbox_receipt (message_id, consumer, attempts, duration_ms)
+           SELECT id, 'orders.public_events', 1, 1 FROM outbox_message WHERE name = 'orders.order_placed'"""
+    ),
+    "orders.events_are_offered": Seed(
+        f"""{TOLD};
+            INSERT INTO outbox_webhookendpoint (id, owner_id, url, events, ordered, secret, enabled, offers_since)
+            SELECT gen_random_uuid(), customer_id, 'https://example.com', ARRAY['*'], false, '', true,
+                   now() - interval '1 hour'
+            FROM orders_order"""
     ),
     "fulfillment.nothing_is_free_while_somebody_waits": Seed(
         f"{FIRST}; UPDATE fulfillment_reservation SET sku = '{TEA}' WHERE status = 'backordered'"
