@@ -26,7 +26,7 @@ SHIFT_SECONDS = 2.0
 PLACE_SECONDS = 0.02
 """When to look again for a place that other workers hold: a batch lasts about as long."""
 LINGER_SECONDS = 25.0
-"""How long a shift that is over may wait for its calls."""
+"""How long a worker that stops may wait for its calls."""
 SEEN_SECONDS = 5.0
 PARKED_SECONDS = 5.0
 PAUSE_AFTER_ERROR_SECONDS = 0.5
@@ -59,9 +59,13 @@ class Shift:
         breakers.register_destinations()
 
     def run(self, stopping: Callable[[], bool], seconds: float = SHIFT_SECONDS) -> None:
-        """Work until the time is over, or `stopping` says so, and no call is under way."""
+        """Work until the time is over, or `stopping` says so.
+
+        Calls under way go on into the next shift, so that one that takes long keeps no other from beginning. A worker
+        that stops waits for them.
+        """
         end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end or (self._caller.busy and now < end + LINGER_SECONDS):
+        while (now := time.monotonic()) < end or (stopping() and self._caller.busy and now < end + LINGER_SECONDS):
             ended = self._caller.collect()
             self._heat(ended)
             worked = len(ended)
@@ -72,6 +76,14 @@ class Shift:
             if not worked:
                 self._idle(end)
         stats.flush()
+
+    def finish_calls(self) -> None:
+        """Wait for the calls under way, and record them; what takes too long is repeated after its lease."""
+        end = time.monotonic() + LINGER_SECONDS
+        while self._caller.busy and time.monotonic() < end:
+            self.me.wait(0.5, self._caller.bell)
+            self._caller.collect()
+            queue.extend_leases(self.me.id)
 
     def abandon(self) -> None:
         """Give everything up at once; calls under way end unrecorded and are repeated after their lease."""
@@ -268,5 +280,10 @@ def _give_up() -> None:
 
 def sign_out() -> None:
     """Leave in an orderly way, at the end of the process."""
-    if _shift is not None:
-        _shift.me.sign_out()
+    if _shift is None:
+        return
+    try:
+        _shift.finish_calls()
+    except (DatabaseError, InterfaceError, psycopg.Error, OSError) as error:
+        log.warning("calls_left_unrecorded", error=f"{type(error).__name__}: {error}"[:300])
+    _shift.me.sign_out()
