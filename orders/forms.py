@@ -18,3 +18,16 @@ class ReviewForm(ReasonForm):
     """What a person decided about an order that is held for a review."""
 
     decision = forms.ChoiceField(choices=[("pass", "Let it pass"), ("refuse", "Refuse it")])
+
+
+class SwitchForm(forms.Form):
+    """Whether a webhook endpoint is sent anything, and why that is changed."""
+
+    enabled = forms.ChoiceField(choices=[("yes", "Enable"), ("no", "Disable")])
+    reason = forms.CharField(min_length=3, max_length=500)
+
+
+class ReplayForm(forms.Form):
+    """How far back a webhook endpoint is sent again what happened."""
+
+    hours = forms.IntegerField(min_value=1, max_value=720)

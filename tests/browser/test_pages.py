@@ -21,6 +21,9 @@ def test_every_page_fits_the_screen_and_the_browser_has_nothing_to_complain_abou
     busy_shop.customer.name = LONG
     busy_shop.customer.save()
     order = busy_shop.placed(reference=NO_SPACE)
+    wish = {"url": f"https://example.com/{NO_SPACE}", "events": ["*"]}
+    endpoint = busy_shop.post("webhook_endpoints", wish).json()["id"]
+    busy_shop.post(f"webhook_endpoints/{endpoint}/test")
     Breaker.objects.create(destination="payments", state="open", consumers=["payments.create_intent"])
     at = desk(width=width, scheme=scheme)
     for path in [
@@ -29,6 +32,8 @@ def test_every_page_fits_the_screen_and_the_browser_has_nothing_to_complain_abou
         "/staff/orders/?q=nothing-like-it",
         f"/staff/orders/{order['id']}/",
         f"/staff/orders/{order['id']}/?tab=messages",
+        "/staff/webhooks/",
+        f"/staff/webhooks/{endpoint}/",
         "/staff/sign-in/",
     ]:
         page = at.open(path)

@@ -7,7 +7,7 @@ from django.test import Client
 from orders.customers import create_staff
 from outbox.publishing import unit_of_work
 
-PAGES = ["/staff/", "/staff/orders/"]
+PAGES = ["/staff/", "/staff/orders/", "/staff/webhooks/"]
 
 
 @pytest.mark.requirement("M45")
