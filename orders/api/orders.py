@@ -36,6 +36,7 @@ from orders.api.schema import (
     documented,
     query,
 )
+from orders.api.unchanged import unless_unchanged
 from orders.api.validation import convert
 from orders.errors import NotFound
 from orders.models import Order
@@ -144,6 +145,11 @@ class OrderView(Door):
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         """Show an order as it is now: what was ordered, how far it is, and what to ask next."""
+        return unless_unchanged(request, order_id, lambda: self.show(request, order_id))
+
+    @staticmethod
+    def show(request: Request, order_id: str) -> HttpResponse:
+        """Show the order."""
         order = find_order(own_orders(request), order_id)
         progress = selectors.progress_of_orders([order])[order.id]
         return show(request, order_object(order, list(order.lines.all()), progress, base_url(request)), order.version)
@@ -205,6 +211,11 @@ class ProgressView(Door):
         With `Prefer: wait=N` the answer waits for a change. With `Accept: text/event-stream` it is a stream that sends
         the progress at once and after every change, until the order is final; `Last-Event-ID` resumes it.
         """
+        return unless_unchanged(request, order_id, lambda: self.show(request, order_id))
+
+    @staticmethod
+    def show(request: Request, order_id: str) -> HttpResponse:
+        """Show the progress."""
         order = find_order(own_orders(request), order_id)
         return show(request, selectors.progress_of_orders([order])[order.id])
 
