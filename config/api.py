@@ -1,5 +1,6 @@
 """The customers' door as a whole: its addresses, its documents, and its answers where no view answers."""
 
+import json
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -10,8 +11,10 @@ from django.views.decorators.http import require_safe
 
 from config.errors import answer, respond
 from config.openapi import openapi_document
+from config.openapi.problem_examples import problem_example
 from config.problems import PROBLEMS
 from orders.urls import api_urls as order_urls
+from orders.versions import CHANGES, FIRST
 
 API = "/api/"
 
@@ -41,8 +44,16 @@ def problem(request: HttpRequest, code: str) -> HttpResponse:
         raise Http404(f"There is no problem {code}")
     kind = PROBLEMS[code]
     # Every second part between backquotes is code.
-    parts = {"meaning": kind.meaning.split("`"), "remedy": kind.remedy.split("`")}
+    parts: dict[str, Any] = {"meaning": kind.meaning.split("`"), "remedy": kind.remedy.split("`")}
+    parts["example"] = json.dumps(problem_example(code), indent=2, ensure_ascii=False)
     return render(request, "docs/problems/problem.html", {"problem": kind, **parts})
+
+
+@require_safe
+def changelog(request: HttpRequest) -> HttpResponse:
+    """Tell what changed in the form of answers, version by version."""
+    changes = [{"version": change.version, "told": [text.split("`") for text in change.told]} for change in CHANGES]
+    return render(request, "docs/changelog.html", {"changes": changes, "first": FIRST})
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -71,6 +82,7 @@ api_urls: list[Any] = [
 ]
 docs_urls: list[Any] = [
     path("docs", docs, name="docs"),
+    path("docs/changelog", changelog, name="changelog"),
     path("docs/problems", problems, name="problems"),
     path("docs/problems/<str:code>", problem, name="problem"),
 ]

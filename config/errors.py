@@ -34,6 +34,7 @@ CODES: tuple[tuple[type[BaseException], str], ...] = (
     (orders.RateLimited, "rate_limited"),
     (orders.NotFound, "not_found"),
     (orders.InvalidCursor, "invalid_cursor"),
+    (orders.UnknownVersion, "unknown_version"),
     (orders.IdempotencyKeyRequired, "idempotency_key_required"),
     (orders.MalformedRequest, "malformed_request"),
     (orders.PayloadTooLarge, "payload_too_large"),
@@ -136,6 +137,8 @@ def _members(error: BaseException) -> dict[str, Any]:
     if isinstance(error, InsufficientStock):
         shortages = [ShortageObject(sku=s.sku, requested=s.requested, available=s.available) for s in error.shortages]
         return {"shortages": shortages}
+    if isinstance(error, orders.UnknownVersion):
+        return {"versions": list(error.known)}
     if isinstance(error, orders.TotalChanged):
         return {"total": money(error.actual, error.currency)}
     return {}

@@ -30,6 +30,11 @@ PROBLEMS = {
             "Make a key of your own (a UUID, say) for each order, and repeat the same key when you repeat the request.",
         ),
         ProblemType(
+            "unknown_version", 400, "There is no such version of the API",
+            "The header `Tandem-Version` names a version that does not exist or is not served any more.",
+            "Use one of `versions`, or leave the header out: then the version that your key is pinned to holds.",
+        ),
+        ProblemType(
             "invalid_cursor", 400, "The cursor is not valid",
             "A `cursor` belongs to the list that handed it out and cannot be made by hand.",
             "Follow `next` and `previous` as they are, or start without a cursor.",

@@ -15,6 +15,7 @@ from orders.errors import FieldError, InsufficientScope, NotFound, ValidationFai
 from orders.models import ApiKey, Customer
 from orders.requests import CreateApiKey
 from orders.scopes import SCOPES, unknown_scopes
+from orders.versions import CURRENT
 from outbox import audit
 from outbox.publishing import require_unit_of_work
 
@@ -54,7 +55,7 @@ def issue_key(
 def _issue(**columns: object) -> NewKey:
     prefix = "tdm_" + "".join(secrets.choice(_ALPHABET) for _ in range(PREFIX_SHOWN))
     key = f"{prefix}_{secrets.token_urlsafe(32)}"
-    row = ApiKey(prefix=prefix, secret_hash=hash_of_key(key), **columns)
+    row = ApiKey(**{"prefix": prefix, "secret_hash": hash_of_key(key), "api_version": CURRENT, **columns})
     row.save(force_insert=True)
     row.refresh_from_db()
     return NewKey(row, key)
@@ -76,6 +77,7 @@ def create_key(*, by: Caller, wish: CreateApiKey) -> NewKey:
         scopes=sorted(set(wish.scopes)),
         expires_at=wish.expires_at or by.key_expires_at,
         rate_limit=min(limits, default=None),
+        api_version=wish.api_version or CURRENT,
     )
     audit.record("create_api_key", made.row.public_id, reason="", after={"name": wish.name, "scopes": made.row.scopes})
     return made
@@ -148,6 +150,7 @@ def rotate_key(*, by: Caller, key_id: UUID, overlap: timedelta, expected_version
         scopes=old.scopes,
         expires_at=old.expires_at,
         rate_limit=old.rate_limit,
+        api_version=old.api_version,
         replaces_id=old.id,
     )
     sooner = Q(expires_at=None) | Q(expires_at__gt=TransactionNow() + overlap)

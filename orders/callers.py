@@ -35,6 +35,8 @@ class Caller:
     key_expires_at: datetime | None
     key_rate_limit: int | None
     """Requests a second that this key may make; None where only the customer's limit holds."""
+    api_version: str
+    """The version of the API's form that the key is pinned to."""
     is_authenticated: bool = True
 
     @property
@@ -83,7 +85,7 @@ WITH used AS (
         FOR UPDATE SKIP LOCKED)
 )
 SELECT key.secret_hash, key.scopes, customer.id, customer.name, customer.created_at, customer.rate_limit,
-       key.id, key.prefix, key.expires_at, key.rate_limit
+       key.id, key.prefix, key.expires_at, key.rate_limit, key.api_version
 FROM orders_apikey AS key JOIN orders_customer AS customer ON customer.id = key.customer_id
 WHERE key.prefix = %(prefix)s AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > now())
 """
@@ -101,5 +103,6 @@ def caller_of(key: str) -> Caller:
     if row is None or not hmac.compare_digest(bytes(row[0]), digest):
         raise refusal
     remember_customer(key, row[2])
-    _, scopes, customer_id, name, since, customer_limit, key_id, prefix, expires_at, key_limit = row
-    return Caller(customer_id, name, since, customer_limit, key_id, prefix, frozenset(scopes), expires_at, key_limit)
+    _, scopes, *of_customer_and_key = row
+    customer_id, name, since, customer_limit, key_id, prefix, *of_key = of_customer_and_key
+    return Caller(customer_id, name, since, customer_limit, key_id, prefix, frozenset(scopes), *of_key)

@@ -7,6 +7,7 @@ OrdersError
 ├── RateLimited               too many requests, or too many wrong keys
 ├── NotFound                  no such object among the customer's own
 ├── MalformedRequest          the request cannot be read at all
+│   ├── UnknownVersion        a version of the API that does not exist
 │   ├── InvalidCursor         a page cursor that this list did not hand out
 │   └── IdempotencyKeyRequired  a call that needs a key came without one
 ├── PayloadTooLarge           the body is larger than the door takes
@@ -58,6 +59,14 @@ class NotFound(OrdersError):
 
 class MalformedRequest(OrdersError):
     """The request cannot be read: not JSON, not UTF-8, too deep, or a header is wrong."""
+
+
+class UnknownVersion(MalformedRequest):
+    """The request asks for a version of the API's form that is not served."""
+
+    def __init__(self, asked: str, known: Sequence[str]) -> None:
+        super().__init__(f"There is no version {asked[:40]!r} of the API; there are {', '.join(known)}.")
+        self.known = tuple(known)
 
 
 class InvalidCursor(MalformedRequest):

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from orders.public_ids import API_KEY, CUSTOMER, EVENT, ORDER, public_id
 from orders.states import ORDER as MACHINE
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus, Route
+from orders.versions import FIRST
 
 CURRENCY = r"^[A-Z]{3}$"
 
@@ -56,6 +57,11 @@ class ApiKey(models.Model):
         max_length=32, help_text="SHA-256 of the whole key: 256 random bits need no slow hash."
     )
     scopes = ArrayField(models.CharField(max_length=40))
+    api_version = models.CharField(
+        max_length=10,
+        db_default=FIRST,
+        help_text="The version of the API's form in which it is answered unless the call names another one.",
+    )
     rate_limit = models.PositiveIntegerField(
         null=True, blank=True, help_text="Requests a second with this key; null where only the customer's limit holds."
     )

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
+from orders.versions import CURRENT
 
 _EXAMPLE_ORDER = "https://tandem.example/api/v1/orders/ord_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"
 
@@ -147,6 +148,13 @@ class Timeline(Representation, frozen=True, kw_only=True):
     previous: str | None = None
 
 
+class Decline(Representation, frozen=True, kw_only=True):
+    """Why a payment was declined."""
+
+    code: Annotated[str, Meta(description="Stable; the provider's.", examples=["insufficient_funds"])]
+    reason: Annotated[str, Meta(description="The same in words.", examples=["Your card has insufficient funds."])]
+
+
 class PaymentObject(Representation, frozen=True, kw_only=True):
     """A payment of an order."""
 
@@ -159,8 +167,7 @@ class PaymentObject(Representation, frozen=True, kw_only=True):
     captured: Annotated[Money, Meta(examples=[{"amount": "0.00", "currency": "EUR"}])]
     refunded: Annotated[Money, Meta(examples=[{"amount": "0.00", "currency": "EUR"}])]
     payment_method: Annotated[str, Meta(examples=["pm_card_visa"])]
-    decline_code: Annotated[str | None, Meta(examples=[None])]
-    decline_reason: Annotated[str | None, Meta(examples=[None])]
+    decline: Annotated[Decline | None, Meta(description="Why it was declined; null unless it was.", examples=[None])]
     created_at: datetime
 
 
@@ -252,6 +259,9 @@ class ApiKeyObject(Representation, frozen=True, kw_only=True):
     name: Annotated[str, Meta(examples=["Warehouse terminal"])]
     prefix: Annotated[str, Meta(description="How the key begins.", examples=["tdm_q7Fh2LxA"])]
     scopes: Annotated[list[str], Meta(examples=[["orders:read", "orders:write"]])]
+    api_version: Annotated[
+        str, Meta(description="The version of the API's form that it is answered in.", examples=[CURRENT])
+    ]
     rate_limit: Annotated[
         int | None, Meta(description="Requests a second; null where only the account's limit holds.", examples=[None])
     ]
@@ -325,3 +335,4 @@ class Problem(Representation, frozen=True, kw_only=True, omit_defaults=True):
     errors: list[Fault] | UnsetType = UNSET
     shortages: list[ShortageObject] | UnsetType = UNSET
     total: Money | UnsetType = UNSET
+    versions: list[str] | UnsetType = UNSET

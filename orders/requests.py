@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from orders.public.contracts import PUBLIC
 from orders.scopes import SCOPES
+from orders.versions import CURRENT, VERSIONS
 
 END = r"(?![\s\S])"
 """The very end of a text; `$` would let a line break pass. The OpenAPI document shows it as `$`."""
@@ -95,6 +96,17 @@ class CreateApiKey(Request, frozen=True, kw_only=True):
     ]
     expires_at: (
         Annotated[datetime, Meta(tz=True, description="From when it is refused; not later than your own key.")] | None
+    ) = None
+    api_version: (
+        Annotated[
+            str,
+            Meta(
+                pattern=f"^({'|'.join(VERSIONS)})" + END,
+                description="The version of the API's form to pin it to; without it, the newest.",
+                examples=[CURRENT],
+            ),
+        ]
+        | None
     ) = None
     rate_limit: (
         Annotated[int, Meta(ge=1, le=1_000_000, description="Requests a second; without it, what the account may.")]

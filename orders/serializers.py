@@ -22,6 +22,7 @@ from orders.representations import (
     AccountObject,
     ApiKeyObject,
     Availability,
+    Decline,
     Money,
     NewApiKeyObject,
     OrderLineObject,
@@ -96,6 +97,13 @@ def _line_object(line: OrderLine, currency: str) -> OrderLineObject:
     )
 
 
+def decline_object(payment: PaymentView) -> Decline | None:
+    """Return why a payment was declined, None unless it was."""
+    if not (payment.decline_code or payment.decline_reason):
+        return None
+    return Decline(code=payment.decline_code, reason=payment.decline_reason)
+
+
 def payment_object(payment: PaymentView) -> PaymentObject:
     """Return a payment as customers see it."""
     return PaymentObject(
@@ -107,8 +115,7 @@ def payment_object(payment: PaymentView) -> PaymentObject:
         captured=money(payment.captured_amount, payment.currency),
         refunded=money(payment.refunded_amount, payment.currency),
         payment_method=payment.payment_method,
-        decline_code=payment.decline_code or None,
-        decline_reason=payment.decline_reason or None,
+        decline=decline_object(payment),
         created_at=payment.created_at,
     )
 
@@ -171,6 +178,7 @@ def _api_key(key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "prefix": key.prefix,
         "scopes": key.scopes,
+        "api_version": key.api_version,
         "rate_limit": key.rate_limit,
         "replaces": public_id(API_KEY, key.replaces_id) if key.replaces_id else None,
         "version": key.version,

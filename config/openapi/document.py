@@ -18,6 +18,7 @@ from orders.api.schema import described_types, reference_to
 from orders.public.contracts import PUBLIC
 from orders.representations import Problem
 from orders.scopes import SCOPES
+from orders.versions import CURRENT
 
 Document = dict[str, Any]
 
@@ -55,6 +56,7 @@ def complete(result: Document, generator: Any, request: Any, public: bool) -> Do
     _, schemas = msgspec.json.schema_components(described_types(), ref_template="#/components/schemas/{name}")
     components["schemas"] = {name: published(name, schemas[name]) for name in sorted(schemas)}
     components["headers"] = HEADERS
+    result["info"]["version"] = CURRENT
     describe_events(result)
     examples = Examples(components["schemas"])
     for _, path, operation in operations_of(result):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from orders.versions import CURRENT
+
 
 def _header(description: str, example: str, **schema: Any) -> dict[str, Any]:
     bounds = {} if schema.get("type") == "integer" else {"maxLength": 4_096}
@@ -21,6 +23,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "Quote it when you ask about this call. Send a UUID of your own to choose it.",
         "0199a2f0-c1d2-7c3b-8e5f-4a6b7c8d9e0f",
     ),
+    "Tandem-Version": _header("The version of the API's form that this answer has.", CURRENT, format="date"),
     "ETag": _header("Names this representation; for If-None-Match, and If-Match.", '"1-5f0c9d2ab17e44c1a03b6d58"'),
     "Location": _header(
         "The new object.", "https://tandem.example/api/v1/orders/ord_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f", format="uri"

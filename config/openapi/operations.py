@@ -3,17 +3,20 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from config.openapi.examples import Examples, path_example
 from config.openapi.headers import LIMITS, headers
 from config.openapi.problem_examples import problem_example
 from config.problems import PROBLEMS
+from orders.versions import CURRENT, VERSIONS
 
 Part = dict[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
 EVERY_CALL = (
+    "unknown_version",
     "authentication_required",
     "invalid_key",
     "not_acceptable",
@@ -25,6 +28,13 @@ EVERY_CALL = (
 WITH_BODY = ("malformed_request", "request_timeout", "payload_too_large", "unsupported_media_type", "validation_failed")
 UNKNOWN_CALLER = ("401", "408", "431", "500", "503")
 """Answers that may come before it is known who asks, and so without the limits."""
+VERSION: Part = {
+    "in": "header",
+    "name": "Tandem-Version",
+    "description": "The version of the API's form to answer in; without it, the one that your key is pinned to.",
+    "schema": {"type": "string", "enum": list(VERSIONS)},
+    "example": CURRENT,
+}
 
 
 def operations_of(document: Part) -> Iterator[tuple[str, str, Part]]:
@@ -38,6 +48,7 @@ def operations_of(document: Part) -> Iterator[tuple[str, str, Part]]:
 def complete_operation(path: str, operation: Part, examples: Examples) -> None:
     """Complete the call at `path`."""
     parameters = operation.setdefault("parameters", [])
+    parameters.append(deepcopy(VERSION))
     for parameter in parameters:
         _show_parameter(parameter, examples)
     where = _example_path(path, parameters)
@@ -49,11 +60,11 @@ def complete_operation(path: str, operation: Part, examples: Examples) -> None:
     names = {parameter["name"] for parameter in parameters}
     for status, response in operation["responses"].items():
         _show_content(response.get("content", {}), examples)
-        response["headers"] = headers("X-Correlation-ID", *_headers_of(status, names))
+        response["headers"] = headers("X-Correlation-ID", "Tandem-Version", *_headers_of(status, names))
     if "If-None-Match" in names:
         operation["responses"]["304"] = {
             "description": "Nothing has changed.",
-            "headers": headers("X-Correlation-ID", "ETag", *LIMITS),
+            "headers": headers("X-Correlation-ID", "Tandem-Version", "ETag", *LIMITS),
         }
     operation["responses"].update(_problem_responses(codes, where))
     for name in ("x-problems", "x-body-required"):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.problems import PROBLEMS
+from orders.versions import VERSIONS
 
 MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "validation_failed": {
@@ -27,6 +28,10 @@ MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "total_changed": {
         "detail": "The order costs 25.80 EUR, not 24.00 EUR.",
         "total": {"amount": "25.80", "currency": "EUR"},
+    },
+    "unknown_version": {
+        "detail": f"There is no version '2020-01-01' of the API; there are {', '.join(VERSIONS)}.",
+        "versions": list(VERSIONS),
     },
     "insufficient_scope": {"detail": "This call needs the scope orders:write, which your key has not."},
 }

@@ -139,7 +139,7 @@ class Waiting:
 
     async def _tell(self, scope: Scope, send: Send, digits: str, first: Answer) -> None:
         headers = [
-            *((key, value) for key, value in first.headers if key.lower() == b"x-correlation-id"),
+            *((key, value) for key, value in first.headers if key.lower() in (b"x-correlation-id", b"tandem-version")),
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),

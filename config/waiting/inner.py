@@ -12,8 +12,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-CARRIED = (b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-for", b"x-correlation-id")
-"""What a second question repeats of the first: who asks, and by which way."""
+CARRIED = (
+    b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-for", b"x-correlation-id", b"tandem-version"
+)  # fmt: skip
+"""What a second question repeats of the first: who asks, by which way, and in which form."""
 
 
 def header(scope: Scope, name: bytes) -> str:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from orders import rate_limits
+from orders.api.versioning import VERSION, asked_version, show_in_version, tag_of_version, version_of
 from orders.authentication import presented_key
 from orders.callers import ASKED_AGAIN, ASKED_AGAIN_MARK, Caller
 from orders.errors import IdempotencyKeyRequired, InsufficientScope, MalformedRequest, NotFound, VersionConflict
@@ -22,6 +23,7 @@ from orders.models import Order
 from orders.public_ids import ORDER, parse_public_id
 from orders.representations import Representation
 from orders.sealing import seal, unseal
+from orders.versions import CURRENT
 from outbox import idempotency
 from outbox.context import current, enter
 from outbox.idempotency import Answer
@@ -39,6 +41,7 @@ class Door(APIView):
     scopes: ClassVar[Mapping[str, str]] = {}
     """The scope that each method needs; a method that is not named needs none."""
     allowances: Sequence[rate_limits.Allowance] = ()
+    api_version = CURRENT
     http_method_names = ("get", "post", "patch", "delete", "head")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -51,6 +54,7 @@ class Door(APIView):
         needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
         if needed and needed not in caller.scopes:
             raise InsufficientScope(needed)
+        self.api_version = request.META[VERSION] = asked_version(request, caller)
         enter(replace(current(), actor=f"customer:{caller.public_id}"))
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -59,6 +63,7 @@ class Door(APIView):
         patch_vary_headers(response, ["Authorization"])
         for name, value in limit_headers(self.allowances).items():
             response.headers[name] = value
+        show_in_version(response, self.api_version)
         return super().finalize_response(request, response, *args, **kwargs)
 
 
@@ -124,7 +129,7 @@ def show(request: HttpRequest, value: Representation, version: int | None = None
     body = encode(value)
     tag = entity_tag(body, version)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if _names(request.headers.get("If-None-Match", ""), tag):
+    if _names(request.headers.get("If-None-Match", ""), tag_of_version(tag, version_of(request))):
         return HttpResponse(status=304, headers=headers)
     return respond(Answer(200, body, headers))
 

@@ -16,7 +16,7 @@ from orders.representations import Problem
 from tests.shop import order_of
 
 STATUS = {
-    "malformed_request": 400, "idempotency_key_required": 400, "invalid_cursor": 400,
+    "malformed_request": 400, "idempotency_key_required": 400, "invalid_cursor": 400, "unknown_version": 400,
     "authentication_required": 401, "invalid_key": 401,
     "request_timeout": 408, "headers_too_large": 431,
     "insufficient_scope": 403, "not_found": 404, "method_not_allowed": 405, "not_acceptable": 406,
@@ -136,7 +136,9 @@ def test_every_problem_has_a_page_that_explains_it(client, code):
     assert response.status_code == 200
     page = response.content.decode()
     assert PROBLEMS[code].title in page
-    assert "`" not in page
+    explained, _, shown = page.partition("<h2>An answer with it</h2>")
+    assert "`" not in explained
+    assert f"&quot;code&quot;: &quot;{code}&quot;" in shown
 
 
 def test_a_problem_that_does_not_exist_has_no_page(client):
