@@ -11,7 +11,7 @@ JITTER = 0.1
 LONGEST_PAUSE = timedelta(hours=24)
 """How far a receiver's Retry-After is followed."""
 
-FAILURES_UNTIL_PROBING = 5
+FAILURES_UNTIL_PROBING = 3
 """Failures in a row after which one delivery at a time is tried, and pauses begin."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 300.0
 PROBE_DISABLED_SECONDS = 3_600.0
