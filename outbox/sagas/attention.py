@@ -122,9 +122,10 @@ def _sagas_concerned(message_id: UUID, consumer: str) -> list[Saga]:
         meant = reduce(
             or_,
             (
-                Q(definition=entry.definition.name, key=message.payload[entry.definition.key])
+                Q(definition=entry.definition.name, key=message.payload[names[message.name]])
                 for entry in registered()
-                if entry.follower == consumer and message.name in reply_names(entry.definition)
+                for names in [reply_names(entry.definition)]
+                if entry.follower == consumer and message.name in names
             ),
             Q(pk__in=()),
         )

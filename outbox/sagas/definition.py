@@ -22,6 +22,8 @@ class Reply:
 
     event: type[Event]
     when: Callable[[Any], bool] = always
+    key: str = ""
+    """The field that carries the saga's key in this event, where it has another name than in the others."""
 
     def fits(self, message: Message) -> bool:
         """Tell whether `message` is this reply."""
@@ -100,14 +102,18 @@ class Saga:
 
     def replies(self) -> list[type[Event]]:
         """Return every event that an instance may wait for."""
-        found: dict[type[Event], None] = {}
+        return list(self.key_fields())
+
+    def key_fields(self) -> dict[type[Event], str]:
+        """Return every event that an instance may wait for, with the field in which it carries the saga's key."""
+        found: dict[type[Event], str] = {}
         for step in self.steps:
             undo = step.compensation
             undone = (undo.success, undo.failure) if undo else ()
             for reply in (step.success, step.failure, *undone):
                 if reply is not None:
-                    found[reply.event] = None
-        return list(found)
+                    found[reply.event] = reply.key or self.key
+        return found
 
     def wanted_later(self, position: int, message: Message) -> bool:
         """Tell whether a step after `position` waits for `message`, which came early."""
@@ -118,6 +124,6 @@ class Saga:
         )
 
 
-def reply_names(definition: Saga) -> list[str]:
-    """Return the names of the contracts that `definition` waits for."""
-    return [contract_of(event).name for event in definition.replies()]
+def reply_names(definition: Saga) -> dict[str, str]:
+    """Return the names of the contracts that `definition` waits for, each with the field of the saga's key."""
+    return {contract_of(event).name: name for event, name in definition.key_fields().items()}

@@ -15,14 +15,14 @@ from uuid_utils.compat import uuid7
 
 from outbox.consumers import Incoming
 from outbox.context import current, scope
-from outbox.contracts import Message, contract_named, contract_of, encode
+from outbox.contracts import Event, Message, contract_named, contract_of, encode
 from outbox.models import Saga, SagaStatus, SagaStep, StepStatus
 from outbox.publishing import require_unit_of_work, send
 from outbox.sagas.definition import Saga as Definition
 from outbox.sagas.registry import Change as Change
 from outbox.sagas.registry import definition_of as definition_of
 from outbox.sagas.registry import definitions as definitions
-from outbox.sagas.registry import key_field, tell
+from outbox.sagas.registry import key_in, tell
 from outbox.sagas.registry import register as register
 
 FINISHED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
@@ -86,12 +86,12 @@ def _seconds(deadline: timedelta | None) -> float | None:
 
 
 @require_unit_of_work
-def handle(definition_name: str, event: Message, message: Incoming) -> None:
+def handle(definition_name: str, event: Event, message: Incoming) -> None:
     """Take a reply to the saga it belongs to; the body of the owner's consumer.
 
     Unknown and finished sagas are left alone: the reply is late, or a repeat. Both are logged.
     """
-    key = getattr(event, key_field(definition_name))
+    key = key_in(definition_name, event)
     saga = Saga.objects.select_for_update().filter(definition=definition_name, key=key).first()
     if saga is None or saga.status in FINISHED:
         log.info("reply_without_saga", saga=definition_name, key=str(key), reply=message.type)
@@ -281,4 +281,14 @@ def shorten_deadline(definition_name: str, key: UUID, *, step: str, deadline: ti
     saga = Saga.objects.select_for_update().get(definition=definition_name, key=key)
     if saga.status == SagaStatus.RUNNING and definition_of(saga).steps[saga.position].name == step:
         saga.deadline_at = Least("deadline_at", Now() + deadline)
+        saga.save(update_fields=["deadline_at"])
+
+
+@require_unit_of_work
+def renew_deadline(definition_name: str, key: UUID) -> None:
+    """Give the present step its whole time anew: what it waits for has happened, and its message is on the way."""
+    saga = Saga.objects.select_for_update().get(definition=definition_name, key=key)
+    step = definition_of(saga).steps[saga.position]
+    if saga.status == SagaStatus.RUNNING and step.deadline:
+        saga.deadline_at = Now() + step.deadline
         saga.save(update_fields=["deadline_at"])

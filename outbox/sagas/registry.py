@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from outbox.contracts import Event
 from outbox.errors import SagaError
 from outbox.models import Saga
 from outbox.sagas.definition import Saga as Definition
@@ -63,9 +64,12 @@ def definition_of(saga: Saga) -> Definition:
     return _entry(saga).definition
 
 
-def key_field(definition_name: str) -> str:
-    """Return the field that carries the key in every reply to the sagas of this name."""
-    return next(entry.definition.key for (name, _), entry in _registry.items() if name == definition_name)
+def key_in(definition_name: str, reply: Event) -> UUID:
+    """Return the key of the saga of this name that `reply` belongs to."""
+    of_name = [entry.definition for (name, _), entry in _registry.items() if name == definition_name]
+    fields = [found[type(reply)] for found in (each.key_fields() for each in of_name) if type(reply) in found]
+    key: UUID = getattr(reply, fields[0] if fields else of_name[0].key)
+    return key
 
 
 def tell(saga: Saga, change: Change) -> None:

@@ -39,7 +39,12 @@ def test_a_saga_without_a_pivot_can_always_be_undone():
 
 def test_it_listens_to_successes_failures_and_compensations_each_once():
     assert TRIP.replies() == [SeatGivenBack, Booked, Refused, FlightCancelled, TakenOff, Landed, Diverted]
-    assert reply_names(TRIP)[0] == "lab.seat_given_back"
+    assert next(iter(reply_names(TRIP))) == "lab.seat_given_back"
+
+
+def test_a_reply_may_carry_the_key_in_a_field_of_another_name():
+    steps = (Step("a", "A", "a", success=Reply(Booked), failure=Reply(Refused, key="reason")),)
+    assert Saga("t", 1, "trip_id", steps).key_fields() == {Booked: "trip_id", Refused: "reason"}
 
 
 def test_an_early_reply_is_one_that_a_later_step_waits_for():
