@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from fulfillment.errors import FulfillmentError
@@ -14,6 +14,8 @@ from fulfillment.models import (
     CarrierCallback,
     Consignment,
     Reservation,
+    Return,
+    ReturnLine,
     Shipment,
     StockItem,
     StockMovement,
@@ -145,6 +147,29 @@ class ShipmentAdmin(ReadOnlyAdmin):
     list_display = ("id", "consignment_id", "warehouse", "status", "tracking_number", "created_at")
     list_filter = ("status", "warehouse")
     search_fields = ("id", "consignment__order_id", "tracking_number", "label_id")
+
+
+class ReturnLineInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """What comes back, and what the inspection found."""
+
+    model = ReturnLine
+    fields = readonly_fields = ("sku", "quantity", "reason", "sellable", "damaged", "refused")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: customers announce what they send."""
+        return False
+
+
+@admin.register(Return)
+class ReturnAdmin(ReadOnlyAdmin):
+    """Goods that come back; staff move them on from the staff pages."""
+
+    list_display = ("id", "consignment_id", "status", "late", "warehouse", "created_at")
+    list_filter = ("status", "late", "warehouse")
+    search_fields = ("id", "consignment__order_id")
+    inlines = (ReturnLineInline,)
 
 
 @admin.register(CarrierCallback)

@@ -7,7 +7,10 @@ FulfillmentError
 ├── NothingReserved      a command came for an order that never reserved anything
 ├── StockNotAllocated    shipments were asked for before the stock was allocated
 ├── ShipmentsLive        stock was to be released while its parcels may still leave
-└── ContradictoryCarrier the carrier reports what cannot be, such as the collection of a voided parcel
+├── ContradictoryCarrier the carrier reports what cannot be, such as the collection of a voided parcel
+├── NotReturnable        more is to be sent back than the customer has and has not sent back yet
+├── UnknownReturn        no return has this id
+└── WrongFindings        an inspection's findings do not fit what was announced
 """
 
 from collections.abc import Sequence
@@ -66,3 +69,28 @@ class ShipmentsLive(FulfillmentError):
 
 class ContradictoryCarrier(FulfillmentError):
     """The carrier reports what cannot be, such as the collection of a voided parcel: a person has to look."""
+
+
+class Excess(NamedTuple):
+    """One product of which more is to be sent back than can be."""
+
+    sku: str
+    requested: int
+    returnable: int
+
+
+class NotReturnable(FulfillmentError):
+    """More is to be sent back than the customer has and has not sent back yet. `excesses` tells what can be."""
+
+    def __init__(self, excesses: Sequence[Excess]) -> None:
+        wanting = ", ".join(f"{e.sku}: {e.requested} requested, {e.returnable} returnable" for e in excesses)
+        super().__init__(f"That cannot be returned ({wanting}).")
+        self.excesses = tuple(excesses)
+
+
+class UnknownReturn(FulfillmentError):
+    """No return has this id."""
+
+
+class WrongFindings(FulfillmentError):
+    """An inspection's findings do not fit what was announced: another product, or more pieces."""

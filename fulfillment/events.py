@@ -102,3 +102,76 @@ class ShipmentException(Event, frozen=True, kw_only=True):
     order_id: UUID
     status: str
     """`exception`, `lost` or `returned`."""
+
+
+@contract(
+    "fulfillment.return_requested",
+    version=1,
+    owner="fulfillment",
+    aggregate="return",
+    key="return_id",
+    needs_consumer=False,
+)
+class ReturnRequested(Event, frozen=True, kw_only=True):
+    """The customer wants to send goods back."""
+
+    return_id: UUID
+    order_id: UUID
+    pieces: int
+    """How many pieces, all products together."""
+
+
+@contract("fulfillment.return_approved", version=1, owner="fulfillment", aggregate="return", key="return_id")
+class ReturnApproved(Event, frozen=True, kw_only=True):
+    """The customer may send the goods."""
+
+    return_id: UUID
+    order_id: UUID
+
+
+@contract("fulfillment.return_rejected", version=1, owner="fulfillment", aggregate="return", key="return_id")
+class ReturnRejected(Event, frozen=True, kw_only=True):
+    """Nothing of the return is paid back."""
+
+    return_id: UUID
+    order_id: UUID
+    code: str
+    reason: str
+    """A sentence that the customer may read."""
+
+
+@contract("fulfillment.return_received", version=1, owner="fulfillment", aggregate="return", key="return_id")
+class ReturnReceived(Event, frozen=True, kw_only=True):
+    """The goods have arrived at a warehouse."""
+
+    return_id: UUID
+    order_id: UUID
+    warehouse: str
+    """Its code."""
+
+
+@contract("fulfillment.return_inspected", version=1, owner="fulfillment", aggregate="return", key="return_id")
+class ReturnInspected(Event, frozen=True, kw_only=True):
+    """A person has looked at the goods; what is sellable is back on the shelf."""
+
+    return_id: UUID
+    order_id: UUID
+    accepted: int
+    """How many pieces are paid back; at least one."""
+    whole: bool
+    """With this return everything of the order has come back."""
+
+
+@contract(
+    "fulfillment.return_closed",
+    version=1,
+    owner="fulfillment",
+    aggregate="return",
+    key="return_id",
+    needs_consumer=False,
+)
+class ReturnClosed(Event, frozen=True, kw_only=True):
+    """The goods are back and their price is paid back."""
+
+    return_id: UUID
+    order_id: UUID

@@ -129,3 +129,52 @@ invariant(
           WHERE m.aggregate_id = consignment.order_id AND m.name = 'fulfillment.check_backorder')
     """,
 )
+invariant(
+    "fulfillment.no_more_comes_back_than_left",
+    meaning="No more pieces of an order are in returns than were sent to the customer.",
+    sql="""
+    SELECT back.order_id || ' ' || back.sku AS subject
+    FROM (
+        SELECT r.order_id, line.sku, sum(line.quantity) AS pieces
+        FROM fulfillment_return r JOIN fulfillment_returnline line ON line.return_id = r.id
+        WHERE r.status <> 'rejected' GROUP BY 1, 2
+    ) back
+    LEFT JOIN (
+        SELECT order_id, sku, sum(quantity) AS pieces
+        FROM fulfillment_reservation WHERE status = 'consumed' GROUP BY 1, 2
+    ) sent USING (order_id, sku)
+    WHERE back.pieces > coalesce(sent.pieces, 0)
+    """,
+)
+invariant(
+    "fulfillment.only_sellable_returns_are_restocked",
+    meaning="What an inspection found sellable went back onto the shelf, once; nothing else did.",
+    sql="""
+    SELECT coalesce(found.place, moved.place) AS subject
+    FROM (
+        SELECT line.return_id || ' ' || line.sku || '@' || r.warehouse_id AS place, line.sellable AS pieces
+        FROM fulfillment_returnline line JOIN fulfillment_return r ON r.id = line.return_id WHERE line.sellable > 0
+    ) found
+    FULL JOIN (
+        SELECT return_id || ' ' || sku || '@' || warehouse_id AS place, sum(delta) AS pieces
+        FROM fulfillment_stockmovement WHERE kind = 'return' GROUP BY 1
+    ) moved USING (place)
+    WHERE coalesce(found.pieces, 0) <> coalesce(moved.pieces, 0)
+    """,
+)
+invariant(
+    "fulfillment.findings_fit_the_return",
+    meaning="A return has findings exactly when it was inspected, and goes on only when something was taken back.",
+    sql="""
+    SELECT r.id::text AS subject
+    FROM fulfillment_return r
+    LEFT JOIN (
+        SELECT return_id, bool_and(sellable IS NOT NULL) AS inspected, sum(sellable + damaged) AS accepted
+        FROM fulfillment_returnline GROUP BY 1
+    ) line ON line.return_id = r.id
+    WHERE line.return_id IS NULL
+       OR (r.status IN ('requested', 'approved', 'received') AND line.inspected)
+       OR (r.status IN ('inspected', 'refund_granted', 'closed') AND (NOT line.inspected OR line.accepted = 0))
+       OR (r.status = 'rejected' AND line.accepted > 0)
+    """,
+)

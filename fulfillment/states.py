@@ -116,8 +116,43 @@ GONE = (
 """The carrier has, or had, the parcel."""
 
 
+class ReturnStatus(TextChoices):
+    """How far goods that come back are."""
+
+    REQUESTED = "requested", "Requested"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    RECEIVED = "received", "Received"
+    INSPECTED = "inspected", "Inspected"
+    REFUND_GRANTED = "refund_granted", "Refund granted"
+    CLOSED = "closed", "Closed"
+
+
+RETURN = StateMachine(
+    "return",
+    initial="requested",
+    transitions={
+        "requested": {"approved", "rejected"},
+        # What was approved may never arrive, and what arrives may not be what was sent.
+        "approved": {"received", "rejected"},
+        "received": {"inspected", "rejected"},
+        "inspected": {"refund_granted"},
+        "refund_granted": {"closed"},
+    },
+    final={"closed", "rejected"},
+)
+RETURNABLE = (
+    ShipmentStatus.HANDED_OVER,
+    ShipmentStatus.IN_TRANSIT,
+    ShipmentStatus.DELIVERED,
+    ShipmentStatus.EXCEPTION,
+)
+"""The customer has the parcel, or may get it still; one that the carrier lost or brought back cannot be returned."""
+
+
 class MovementKind(TextChoices):
     """Why goods came or went."""
 
     COUNT = "count", "Counted"
     HAND_OVER = "hand_over", "Handed over"
+    RETURN = "return", "Returned"

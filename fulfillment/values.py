@@ -88,3 +88,57 @@ class ParcelReport:
     label_id: str
     tracking_number: str
     occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnWish:
+    """Pieces of one product that a customer wants to send back."""
+
+    sku: str
+    quantity: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What an inspection found of one product; the pieces that are neither are not taken back."""
+
+    sku: str
+    sellable: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedLine:
+    """Pieces of one product in a return; the counts of the inspection are None before it."""
+
+    line_id: UUID
+    sku: str
+    quantity: int
+    reason: str
+    sellable: int | None
+    damaged: int | None
+    refused: int | None
+
+    @property
+    def accepted(self) -> int:
+        """How many pieces are paid back; 0 before the inspection."""
+        return (self.sellable or 0) + (self.damaged or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnView:
+    """A return as other apps may see it."""
+
+    id: UUID
+    order_id: UUID
+    status: str
+    """A value of fulfillment.states.ReturnStatus."""
+    late: bool
+    warehouse: str
+    """The code of where the goods arrived; empty before."""
+    reason_code: str
+    reason: str
+    """Why it was rejected, for the customer."""
+    lines: tuple[ReturnedLine, ...]
+    created_at: datetime

@@ -5,6 +5,10 @@ from uuid import UUID
 
 from fulfillment.events import (
     BackorderFilled,
+    ReturnApproved,
+    ReturnInspected,
+    ReturnReceived,
+    ReturnRejected,
     ShipmentBookingFailed,
     ShipmentCancellationRefused,
     ShipmentDelivered,
@@ -35,6 +39,7 @@ from payments.events import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentVoided,
+    RefundGranted,
 )
 
 
@@ -49,6 +54,11 @@ from payments.events import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentVoided,
+    RefundGranted,
+    ReturnApproved,
+    ReturnInspected,
+    ReturnReceived,
+    ReturnRejected,
     ShipmentBookingFailed,
     ShipmentCancellationRefused,
     ShipmentDelivered,

@@ -188,3 +188,56 @@ invariant(
         WHERE d.endpoint_id = w.id AND d.event_id = e.id AND d.cause = 'event')
     """,
 )
+invariant(
+    "orders.refunds_fit_returns",
+    meaning="A return is paid back the price of what was taken back, once: none before the inspection, all of it when "
+    "it is closed; and a completed order is paid back for its returns only (I01).",
+    sql="""
+    SELECT coalesce(r.id, paid.id)::text AS subject
+    FROM (
+        SELECT r.id, r.order_id, r.status, sum(coalesce(line.sellable + line.damaged, 0) * l.unit_price) AS price
+        FROM fulfillment_return r
+        JOIN fulfillment_returnline line ON line.return_id = r.id
+        JOIN orders_orderline l ON l.id = line.line_id
+        GROUP BY r.id
+    ) r
+    FULL JOIN (
+        SELECT op.id, op.amount, op.status FROM payments_paymentoperation op
+        JOIN payments_payment p ON p.id = op.payment_id
+        JOIN orders_order o ON o.id = p.order_id
+        WHERE op.kind = 'refund' AND (o.status = 'completed' OR op.id IN (SELECT id FROM fulfillment_return))
+    ) paid ON paid.id = r.id
+    WHERE r.id IS NULL
+       OR (paid.id IS NOT NULL AND paid.amount <> r.price)
+       OR (paid.id IS NOT NULL AND r.status NOT IN ('inspected', 'refund_granted', 'closed'))
+       OR (r.status = 'refund_granted' AND paid.id IS NULL)
+       OR (r.status = 'closed' AND paid.status IS DISTINCT FROM 'succeeded')
+    """,
+)
+invariant(
+    "orders.returns_are_carried_by_a_saga",
+    meaning="Every return has its saga; it is over exactly when the return is, and otherwise waits with a deadline or "
+    "for a person.",
+    sql="""
+    SELECT r.id::text AS subject FROM fulfillment_return r
+    LEFT JOIN outbox_saga s ON s.definition = 'orders.return_order' AND s.key = r.id
+    WHERE s.id IS NULL
+       OR (r.status = 'closed') <> (s.status = 'completed')
+       OR (s.status = 'compensated' AND r.status <> 'rejected')
+       OR (s.status = 'running' AND s.deadline_at IS NULL)
+    """,
+)
+invariant(
+    "orders.returned_is_shown",
+    meaning="An order that says it is returned was taken back whole.",
+    sql="""
+    SELECT o.id::text AS subject FROM orders_order o
+    LEFT JOIN (
+        SELECT r.order_id, sum(line.sellable + line.damaged) AS pieces
+        FROM fulfillment_return r JOIN fulfillment_returnline line ON line.return_id = r.id
+        WHERE r.status IN ('inspected', 'refund_granted', 'closed') GROUP BY 1
+    ) back ON back.order_id = o.id
+    WHERE o.fulfillment_status = 'returned'
+      AND back.pieces IS DISTINCT FROM (SELECT sum(quantity) FROM orders_orderline l WHERE l.order_id = o.id)
+    """,
+)

@@ -1,9 +1,11 @@
 """What an order costs. Pure: catalogue prices in, totals out, in the currency's own digits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from typing import Protocol
+from uuid import UUID
 
 from moneyed import CurrencyDoesNotExist, Money, get_currency
 
@@ -74,6 +76,21 @@ def order_total(lines: Iterable[PricedLine]) -> Money:
     if not totals:
         raise ValueError("An order without lines has no total.")
     return sum(totals[1:], totals[0])
+
+
+class Priced(Protocol):
+    """A line of an order with what one piece of it cost."""
+
+    id: UUID
+    unit_price: Decimal
+
+
+def refund_of(lines: Iterable[Priced], accepted: Mapping[UUID, int]) -> Decimal:
+    """Return what is paid back for the pieces that were taken back, by line: the price they were bought at.
+
+    A line's total is its price times its pieces, so the refunds of an order add up to its total and never above.
+    """
+    return sum((line.unit_price * accepted.get(line.id, 0) for line in lines), Decimal(0))
 
 
 def check_expected_total(total: Money, expected: Decimal | None) -> None:

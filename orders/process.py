@@ -1,16 +1,34 @@
 """The process manager: starts the order's sagas, and lets the order follow them."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
-from fulfillment.events import BackorderFilled, ShipmentDelivered, ShipmentHandedOver, StockAllocated, StockReleased
+from fulfillment import facade as fulfillment
+from fulfillment.events import (
+    BackorderFilled,
+    ReturnInspected,
+    ShipmentDelivered,
+    ShipmentHandedOver,
+    StockAllocated,
+    StockReleased,
+)
 from orders import lifecycle
 from orders.events import ReviewPassed
 from orders.models import Order
-from orders.sagas import AUTHORISATION_LASTS, CANCEL_ORDER, PLACE_ORDER, PLACE_ORDER_1, REVIEW_WITHIN, way
+from orders.refunds import refund_for
+from orders.sagas import (
+    AUTHORISATION_LASTS,
+    CANCEL_ORDER,
+    PLACE_ORDER,
+    PLACE_ORDER_1,
+    RETURN_ORDER,
+    REVIEW_WITHIN,
+    way,
+)
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 from outbox.consumers import Incoming
 from outbox.contracts import Event
@@ -41,6 +59,18 @@ def start_cancel_order(order: Order, reason: str) -> None:
     announce(PROGRESS_CHANNEL, str(order.id))
 
 
+@require_unit_of_work
+def start_return(order: Order, return_id: UUID) -> None:
+    """Begin carrying through what a customer sends back."""
+    data = {
+        "order_id": str(order.id),
+        "payment_id": str(order.payment_id),
+        "return_id": str(return_id),
+        "currency": order.currency,
+    }
+    engine.start(RETURN_ORDER, key=return_id, data=data, correlation_id=order.correlation_id)
+
+
 def _data(order: Order) -> dict[str, Any]:
     return {
         "order_id": str(order.id),
@@ -56,7 +86,7 @@ def follow(*, event: Event, message: Incoming) -> None:
     order = Order.objects.select_for_update(of=("self",)).get(id=order_id)
     _follow_money(order, event)
     _follow_goods(order_id, event)
-    for definition in (PLACE_ORDER, CANCEL_ORDER):
+    for definition in (PLACE_ORDER, CANCEL_ORDER, RETURN_ORDER):
         if type(event) in definition.replies():
             engine.handle(definition.name, event, message)
     if isinstance(event, ReviewPassed):
@@ -95,6 +125,8 @@ def goods_status(event: Event) -> FulfillmentStatus | None:
         return FulfillmentStatus.SHIPPED if event.last else FulfillmentStatus.PARTIALLY_SHIPPED
     if isinstance(event, ShipmentDelivered) and event.last:
         return FulfillmentStatus.DELIVERED
+    if isinstance(event, ReturnInspected) and event.whole:
+        return FulfillmentStatus.RETURNED
     return None
 
 
@@ -132,6 +164,36 @@ def observe_cancel_order(saga: Saga, change: engine.Change) -> None:
         engine.resume(PLACE_ORDER.name, saga.key)
 
 
+def observe_return(saga: Saga, change: engine.Change) -> None:
+    """Move the return along with its saga."""
+    if change.kind == "step_done" and change.step == "inspect":
+        saga.data = {**saga.data, "amount": str(_amount_of(saga.key))}
+    elif change.kind == "step_done" and change.step == "grant_refund":
+        fulfillment.note_refund_granted(return_id=saga.key)
+    elif change.kind == "completed":
+        fulfillment.close_return(return_id=saga.key)
+    elif change.kind == "compensated":
+        fulfillment.reject_return(return_id=saga.key, code=change.reason_code, reason=change.reason)
+
+
+def _amount_of(return_id: UUID) -> Decimal:
+    """Return what is paid back for a return that was inspected."""
+    returned = fulfillment.find_return(return_id)
+    assert returned is not None
+    order = Order.objects.get(id=returned.order_id)
+    amount = refund_for(returned, order.lines.all(), order.currency)
+    assert amount is not None
+    return amount
+
+
+def lock_order_of_return(return_id: UUID) -> None:
+    """Lock the row of the return's order, which comes first in the order of locks."""
+    returned = fulfillment.find_return(return_id)
+    if returned is not None:
+        lifecycle.lock_order(returned.order_id)
+
+
 for each in (PLACE_ORDER_1, PLACE_ORDER):
     engine.register(each, observe_place_order, follower=FOLLOWER, lock=lifecycle.lock_order)
 engine.register(CANCEL_ORDER, observe_cancel_order, follower=FOLLOWER, lock=lifecycle.lock_order)
+engine.register(RETURN_ORDER, observe_return, follower=FOLLOWER, lock=lock_order_of_return)

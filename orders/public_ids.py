@@ -3,7 +3,8 @@
 import re
 from uuid import UUID
 
-ORDER, CUSTOMER, PAYMENT, SHIPMENT, API_KEY, EVENT = "ord", "cus", "pay", "shp", "key", "evt"
+ORDER, CUSTOMER, PAYMENT, SHIPMENT, RETURN = "ord", "cus", "pay", "shp", "ret"
+API_KEY, EVENT = "key", "evt"
 WEBHOOK_ENDPOINT, WEBHOOK_DELIVERY = "whk", "whd"
 
 _HEX = re.compile(r"[0-9a-f]{32}")

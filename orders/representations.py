@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from orders.states import FulfillmentStatus, OrderStatus, PaymentStatus
 from orders.versions import CURRENT
 
-_EXAMPLE_ORDER = "https://tandem.example/api/v1/orders/ord_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"
+EXAMPLE_ORDER = "https://tandem.example/api/v1/orders/ord_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"
 
 
 class Representation(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +90,13 @@ class Progress(Representation, frozen=True, kw_only=True):
 class OrderLinks(Representation, frozen=True, kw_only=True):
     """Where to follow the order."""
 
-    self_: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}"])] = msgspec.field(name="self")
-    progress: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/progress"])]
-    timeline: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/timeline"])]
-    cancellation: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/cancellation"])]
-    payments: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/payments"])]
-    shipments: Annotated[str, Meta(examples=[f"{_EXAMPLE_ORDER}/shipments"])]
+    self_: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}"])] = msgspec.field(name="self")
+    progress: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}/progress"])]
+    timeline: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}/timeline"])]
+    cancellation: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}/cancellation"])]
+    payments: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}/payments"])]
+    shipments: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}/shipments"])]
+    returns: Annotated[str, Meta(examples=[f"{EXAMPLE_ORDER}/returns"])]
 
 
 class OrderObject(Representation, frozen=True, kw_only=True):

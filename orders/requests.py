@@ -185,3 +185,17 @@ class ReplayWebhooks(Request, frozen=True, kw_only=True):
     """A wish to be sent again what happened since a moment."""
 
     since: Annotated[datetime, Meta(tz=True, examples=["2026-01-31T12:00:00Z"])]
+
+
+class ReturnLineRequest(Request, frozen=True, kw_only=True):
+    """A product of the order, how many of it come back, and why; each product in one line."""
+
+    sku: Annotated[str, Meta(min_length=1, max_length=40, examples=["TEA-EARL-100"])]
+    quantity: Annotated[int, Meta(ge=1, le=10_000, examples=[1])]
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=LINE_OF_TEXT, examples=["The packet was open."])]
+
+
+class RequestReturn(Request, frozen=True, kw_only=True):
+    """Goods to be sent back."""
+
+    lines: Annotated[tuple[ReturnLineRequest, ...], Meta(min_length=1, max_length=100)]

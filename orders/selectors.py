@@ -11,7 +11,7 @@ from django.db.models import Q
 from fulfillment import facade as fulfillment
 from orders.models import Order, OrderLine
 from orders.representations import Delay, Progress, ProgressState, ProgressStep, StepState, TimelineEntry
-from orders.sagas import CANCEL_ORDER, PLACE_ORDER, way
+from orders.sagas import CANCEL_ORDER, PLACE_ORDER, RETURN_ORDER, way
 from orders.staff_words import destination_of
 from orders.states import ORDER, FulfillmentStatus, OrderStatus
 from outbox.models import Saga, SagaStatus, Transition
@@ -107,7 +107,17 @@ def _of(lines: Sequence[OrderLine]) -> str:
 
 def _progress(order: Order, saga: SagaProgress, under_way: SagaProgress) -> Progress:
     """Return the steps of `saga`, and what `under_way` waits for: the cancellation while the order's own saga rests."""
-    final = _FINAL.get(order.status)
+    return _shown(saga, under_way, _FINAL.get(order.status))
+
+
+def progress_of_returns(ids: Sequence[UUID]) -> dict[UUID, Progress]:
+    """Return the progress of each return; the number of statements does not depend on how many there are."""
+    rows = list(Saga.objects.filter(definition=RETURN_ORDER.name, key__in=ids))
+    shaped = progress_of_many(rows) if rows else {}
+    return {row.key: _shown(shaped[row.id], shaped[row.id], None) for row in rows}
+
+
+def _shown(saga: SagaProgress, under_way: SagaProgress, final: ProgressState | None) -> Progress:
     state = under_way.state if under_way.state == "needs_attention" else saga.state
     return Progress(
         state=final or cast("ProgressState", state),
@@ -167,6 +177,13 @@ _TOLD = {
     ("shipment", "exception"): "The carrier reports a problem with a parcel.",
     ("shipment", "lost"): "A parcel was lost.",
     ("shipment", "returned"): "A parcel came back.",
+    ("return", "requested"): "A return was asked for.",
+    ("return", "approved"): "The return is approved: the goods may be sent.",
+    ("return", "rejected"): "The return was rejected; nothing is paid back.",
+    ("return", "received"): "The returned goods have arrived.",
+    ("return", "inspected"): "The returned goods were inspected.",
+    ("return", "refund_granted"): "The refund of the return is granted.",
+    ("return", "closed"): "The return is closed: it is paid back.",
     ("consignment", "backordered"): "Not everything is in stock. What is there is reserved, the rest is waited for.",
     ("consignment", "reserved"): "Everything the order waited for is in stock and reserved.",
 }
@@ -179,8 +196,9 @@ def timeline_of(order: Order) -> list[TimelineEntry]:
         order.id,
         *(payment.id for payment in payments.payments_of(order.id)),
         *(shipment.id for shipment in fulfillment.shipments_of(order.id)),
+        *(returned.id for returned in fulfillment.returns_of(order.id)),
     ]
-    told = Q(entity_id__in=ids, machine__in=["order", "payment", "shipment"])
+    told = Q(entity_id__in=ids, machine__in=["order", "payment", "shipment", "return"])
     waited = Q(entity_id=fulfillment.consignment_id(order.id), machine="consignment") & (
         Q(from_state="", to_state="backordered") | Q(from_state="backordered", to_state="reserved")
     )

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
-from fulfillment.facade import ShipmentView
+from fulfillment.facade import ReturnView, ShipmentView
 from orders.callers import Caller
 from orders.models import ApiKey, Order, OrderLine, Product, PublicEvent
 from orders.pricing import plain
@@ -17,7 +17,18 @@ from orders.public.objects import (
     WebhookDeliveryObject,
     WebhookEndpointObject,
 )
-from orders.public_ids import API_KEY, EVENT, ORDER, PAYMENT, SHIPMENT, WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT, public_id
+from orders.public_ids import (
+    API_KEY,
+    EVENT,
+    ORDER,
+    PAYMENT,
+    RETURN,
+    SHIPMENT,
+    WEBHOOK_DELIVERY,
+    WEBHOOK_ENDPOINT,
+    public_id,
+)
+from orders.refunds import refund_for
 from orders.representations import (
     AccountObject,
     ApiKeyObject,
@@ -35,6 +46,7 @@ from orders.representations import (
     ShipmentObject,
     ShippingAddress,
 )
+from orders.return_representations import ReturnLineObject, ReturnLinks, ReturnObject
 from outbox.models import WebhookDelivery, WebhookEndpoint, WebhookState
 from payments.facade import PaymentView
 
@@ -58,6 +70,7 @@ def order_links(base: str, order_id: str) -> OrderLinks:
         cancellation=f"{here}/cancellation",
         payments=f"{here}/payments",
         shipments=f"{here}/shipments",
+        returns=f"{here}/returns",
     )
 
 
@@ -130,6 +143,37 @@ def shipment_object(shipment: ShipmentView) -> ShipmentObject:
         tracking_number=shipment.tracking_number or None,
         lines=[ParcelLine(sku=line.sku, quantity=line.quantity) for line in shipment.lines],
         created_at=shipment.created_at,
+    )
+
+
+def return_object(
+    returned: ReturnView, order: Order, lines: Sequence[OrderLine], progress: Progress, base: str
+) -> ReturnObject:
+    """Return goods that come back as customers see them; `lines` are the order's."""
+    public, names = public_id(RETURN, returned.id), {line.id: line.name for line in lines}
+    refund = refund_for(returned, lines, order.currency)
+    return ReturnObject(
+        id=public,
+        order=order.public_id,
+        status=returned.status,  # type: ignore[arg-type]  # one of the machine's states
+        lines=[
+            ReturnLineObject(
+                sku=line.sku,
+                name=names[line.line_id],
+                quantity=line.quantity,
+                reason=line.reason,
+                sellable=line.sellable,
+                damaged=line.damaged,
+                refused=line.refused,
+            )
+            for line in returned.lines
+        ],
+        refund=None if refund is None else money(refund, order.currency),
+        reason_code=returned.reason_code or None,
+        reason=returned.reason or None,
+        created_at=returned.created_at,
+        progress=progress,
+        links=ReturnLinks(self_=f"{base}/returns/{public}", order=f"{base}/orders/{order.public_id}"),
     )
 
 

@@ -65,6 +65,16 @@ SHIPMENT = {
     "returned": Words("waiting", "Returned"),
 }
 
+RETURN = {
+    "requested": Words("attention", "To be decided"),
+    "approved": Words("waiting", "Goods awaited"),
+    "rejected": Words("failed", "Rejected"),
+    "received": Words("attention", "To be inspected"),
+    "inspected": Words("progress", "Being refunded"),
+    "refund_granted": Words("progress", "Being refunded"),
+    "closed": Words("done", "Paid back"),
+}
+
 STEP = {
     "pending": Words("waiting", "Not yet"),
     "running": Words("progress", "Under way"),
@@ -137,6 +147,14 @@ SENTENCES: dict[str, Words] = {
     "shipment_handed_over": Words("done", "Parcel handed to the carrier"),
     "shipment_delivered": Words("done", "Parcel delivered"),
     "shipment_exception": Words("attention", "The carrier reports a problem with a parcel"),
+    "return_requested": Words("progress", "The customer wants to send goods back; pieces: {pieces}"),
+    "return_approved": Words("done", "Return approved"),
+    "return_rejected": Words("failed", "Return rejected"),
+    "return_received": Words("done", "Returned goods arrived in {warehouse}"),
+    "return_inspected": Words("done", "Returned goods inspected; pieces taken back: {accepted}"),
+    "return_closed": Words("done", "Return closed"),
+    "grant_refund": Words("progress", "Asked to set {amount} {currency} aside for a refund"),
+    "refund_granted": Words("done", "Refund granted: {amount} {currency}"),
     "order_placed": Words("done", "Order recorded: {total} {currency}"),
     "order_confirmed": Words("done", "Order confirmed"),
     "order_completed": Words("done", "Order completed"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.api import catalogue, events, keys, orders, webhooks
+from orders.api import catalogue, events, keys, orders, returns, webhooks
 
 api_urls = [
     path("orders", orders.OrdersView.as_view(), name="orders"),
@@ -12,6 +12,8 @@ api_urls = [
     path("orders/<str:order_id>/timeline", orders.TimelineView.as_view(), name="order-timeline"),
     path("orders/<str:order_id>/payments", orders.PaymentsView.as_view(), name="order-payments"),
     path("orders/<str:order_id>/shipments", orders.ShipmentsView.as_view(), name="order-shipments"),
+    path("orders/<str:order_id>/returns", returns.OrderReturnsView.as_view(), name="order-returns"),
+    path("returns/<str:return_id>", returns.ReturnView.as_view(), name="return"),
     path("products", catalogue.ProductsView.as_view(), name="products"),
     path("products/<str:sku>", catalogue.ProductView.as_view(), name="product"),
     path("events", events.EventsView.as_view(), name="events"),

@@ -70,6 +70,21 @@ class VoidPayment(Command, frozen=True, kw_only=True):
     reason: str
 
 
+@contract("payments.grant_refund", version=1, owner="payments", aggregate="payment", key="payment_id")
+class GrantRefund(Command, frozen=True, kw_only=True):
+    """Set `amount` aside for a refund that will be asked for; nothing else can be paid out of it from then on.
+
+    Answered by RefundGranted.
+    """
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    amount: Decimal
+    currency: str
+    reason: str
+
+
 @contract(
     "payments.refund_payment",
     version=1,

@@ -74,6 +74,17 @@ class PaymentVoided(Event, frozen=True, kw_only=True):
     reason: str
 
 
+@contract("payments.refund_granted", version=1, owner="payments", aggregate="payment", key="payment_id")
+class RefundGranted(Event, frozen=True, kw_only=True):
+    """A refund's amount is set aside; the provider was not asked yet."""
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    amount: Decimal
+    currency: str
+
+
 @contract("payments.payment_refunded", version=1, owner="payments", aggregate="payment", key="payment_id")
 class PaymentRefunded(Event, frozen=True, kw_only=True):
     """A refund reached the provider's books."""

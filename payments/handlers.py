@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from outbox.consumers import Incoming, external_consumer
+from outbox.consumers import Incoming, consumer, external_consumer
 from outbox.destinations import Destination
 from outbox.fairness import by_actor
 from outbox.outcomes import Failure, NotDone, permanent
@@ -12,6 +12,7 @@ from payments.commands import (
     AuthorisePayment,
     CapturePayment,
     ConfirmAuthorisation,
+    GrantRefund,
     RefundPayment,
     SynchronisePayment,
     VoidPayment,
@@ -141,6 +142,18 @@ class Void:
     def failed(self, command: VoidPayment, message: Incoming, plan: IntentPlan, failure: Failure) -> None:
         """See ExternalHandler."""
         services.lose_track(operation_id=plan.operation_id, error=str(failure.error))
+
+
+@consumer(GrantRefund, name="payments.grant_refund")
+def grant_refund(command: GrantRefund, message: Incoming) -> NotDone | None:
+    """Set a refund's amount aside."""
+    return services.grant_refund(
+        refund_id=command.refund_id,
+        payment_id=command.payment_id,
+        amount=command.amount,
+        currency=command.currency,
+        reason=command.reason,
+    )
 
 
 @external_consumer(RefundPayment, name="payments.refund_payment", destination=REFUNDS, fair_by=by_actor)

@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
@@ -99,6 +100,30 @@ def fill_shop() -> None:
     add_product(TEA, "12.90", 1_000)
     add_product(CUP, "16.50", 1_000)
     add_product(RARE, "27.00", 1)
+
+
+def delivered(shop: Caller, *lines: tuple[str, int]) -> UUID:
+    """Place an order whose only parcel came a minute ago; return its id."""
+    order_id = UUID(shop.placed(*lines)["id"].removeprefix("ord_"))
+    parcel = {"order": order_id, "parcel": uuid4()}
+    with connection.cursor() as cursor:
+        for status in ("allocated", "consumed"):
+            cursor.execute(
+                "UPDATE fulfillment_reservation SET status = %(status)s WHERE order_id = %(order)s",
+                {**parcel, "status": status},
+            )
+        cursor.execute(
+            """INSERT INTO fulfillment_shipment (id, order_id, warehouse_id, weight_grams, status, handed_over_at)
+            VALUES (%(parcel)s, %(order)s, 'LIS', 1, 'planned', now())""",
+            parcel,
+        )
+        for status in ("label_pending", "ready", "handed_over", "delivered"):
+            cursor.execute(
+                "UPDATE fulfillment_shipment SET status = %(status)s, delivered_at = now() - interval '1 minute' "
+                "WHERE id = %(parcel)s",
+                {**parcel, "status": status},
+            )
+    return order_id
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from config.reference.tables import NOTE, table, words_of
 APPS = {
     "orders": "customers, catalogue, orders",
     "payments": "the money side of orders, and what was asked of the provider",
-    "fulfillment": "stock, reservations, parcels",
+    "fulfillment": "stock, reservations, parcels, returns",
     "outbox": "messages, the queue, sagas, and the engine's own books",
 }
 HEAD = """# Data dictionary

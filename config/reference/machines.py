@@ -13,7 +13,8 @@ from outbox.sagas.engine import definitions
 
 DOMAINS = ("orders", "payments", "fulfillment")
 PERSON = "person{{a person decides}}"
-SAMPLE = {"order_id": str(UUID(int=0)), "payment_id": str(UUID(int=0)), "reason": ""}
+IDS = ("order_id", "payment_id", "return_id")
+SAMPLE = {**dict.fromkeys(IDS, str(UUID(int=0))), "reason": "", "amount": "1.00", "currency": "EUR"}
 HEAD = """# State machines and sagas
 
 Each machine is a table of legal transitions. The code checks it under the row's lock; a trigger in the database checks

@@ -178,7 +178,7 @@ def once(
     text = idempotency_key(request)
     if text is None:
         if required:
-            raise IdempotencyKeyRequired("Send an Idempotency-Key, so that a repeated request orders only once.")
+            raise IdempotencyKeyRequired("Send an Idempotency-Key, so that a repeated request takes effect only once.")
         with unit_of_work():
             return work()
     caller = caller_of(request)

@@ -15,7 +15,7 @@ from payments.services.callbacks import accept_callback
 from payments.services.capture import begin_capture, record_capture
 from payments.services.intention import intend_payment
 from payments.services.plans import CreatePlan, IntentPlan, RefundPlan, SynchronisePlan
-from payments.services.refund import begin_refund, record_refund
+from payments.services.refund import begin_refund, grant_refund, record_refund
 from payments.services.settlement import lose_track, settle
 from payments.services.synchronisation import begin_synchronisation, record_synchronisation
 from payments.services.void import begin_void, record_void
@@ -32,6 +32,7 @@ __all__ = [
     "begin_refund",
     "begin_synchronisation",
     "begin_void",
+    "grant_refund",
     "intend_payment",
     "lose_track",
     "record_capture",

@@ -6,7 +6,7 @@ from uuid import UUID
 from outbox.outcomes import NotDone, permanent
 from outbox.publishing import publish, require_unit_of_work, send
 from payments.commands import SynchronisePayment
-from payments.events import PaymentRefunded, PaymentRefundFailed
+from payments.events import PaymentRefunded, PaymentRefundFailed, RefundGranted
 from payments.gateways.base import RefundState, RefundStatus
 from payments.models import Payment, PaymentOperation
 from payments.money import money
@@ -14,6 +14,28 @@ from payments.services.plans import RefundPlan
 from payments.services.polling import KEY_LIFE, POLL_AFTER
 from payments.services.settlement import tell_voided
 from payments.states import CALLED, OperationKind, OperationStatus, PaymentStatus
+
+
+@require_unit_of_work
+def grant_refund(*, refund_id: UUID, payment_id: UUID, amount: Decimal, currency: str, reason: str) -> NotDone | None:
+    """Reserve the amount of a refund that is to be made later. A repeated request is answered again.
+
+    More than is left, or another currency, is for a person to look at.
+    """
+    payment = Payment.objects.lock(payment_id)
+    operation = _reserved(payment, refund_id, amount, currency, reason)
+    if isinstance(operation, NotDone):
+        return operation
+    publish(
+        RefundGranted(
+            refund_id=operation.id,
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            amount=payment.exact(operation.amount),
+            currency=payment.currency,
+        )
+    )
+    return None
 
 
 @require_unit_of_work
@@ -25,12 +47,9 @@ def begin_refund(
     More than is left, or another currency, is for a person to look at.
     """
     payment = Payment.objects.lock(payment_id)
-    operation = payment.operations.filter(id=refund_id).first()
-    if operation is None:
-        refusal = _refusal(payment, amount, currency)
-        if refusal is not None:
-            return refusal
-        operation = PaymentOperation.request_refund(payment, refund_id, amount, reason)
+    operation = _reserved(payment, refund_id, amount, currency, reason)
+    if isinstance(operation, NotDone):
+        return operation
     if operation.status not in (OperationStatus.REQUESTED, *CALLED) or payment.provider_reference is None:
         _answer_again(payment, operation)
         return None
@@ -60,6 +79,16 @@ def record_refund(*, payment_id: UUID, refund_id: UUID, seen: RefundState) -> No
     elif operation.status != OperationStatus.PENDING:
         operation.wait(seen.reference)
         send(SynchronisePayment(payment_id=payment.id, order_id=payment.order_id, poll=True), delay=POLL_AFTER)
+
+
+def _reserved(
+    payment: Payment, refund_id: UUID, amount: Decimal, currency: str, reason: str
+) -> PaymentOperation | NotDone:
+    """Return the refund, made now unless it is there; or why it cannot be made."""
+    found = payment.operations.filter(id=refund_id).first()
+    if found is not None:
+        return found
+    return _refusal(payment, amount, currency) or PaymentOperation.request_refund(payment, refund_id, amount, reason)
 
 
 def _refusal(payment: Payment, amount: Decimal, currency: str) -> NotDone | None:

@@ -110,7 +110,7 @@ def test_every_machine_is_drawn_with_every_transition():
     assert drawn[0]
     assert all(f"    {source} --> {target}\n" in drawn[0][0] for source, target in ORDER.pairs())
     names = {machine.name for machine in machines()}
-    assert names == {"order", "payment", "payment_operation", "reservation", "consignment", "shipment"}
+    assert names == {"order", "payment", "payment_operation", "reservation", "consignment", "shipment", "return"}
 
 
 @pytest.mark.requirement("M43")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ class System:
     def customer(self, key: str = "api_key") -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.demo[key]}"}
         return httpx.Client(base_url=self.demo["base_url"], headers=headers, timeout=20)
+
+    @contextmanager
+    def staff(self) -> Iterator[httpx.Client]:
+        """The browser of the demo's operator, signed in."""
+        site = self.demo["base_url"]
+        with httpx.Client(base_url=site, timeout=20, headers={"Referer": site}) as client:
+            client.get("/staff/sign-in/")
+            form = {**self.demo["operator"], "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+            answer = client.post("/staff/sign-in/", data=form)
+            assert answer.status_code == 302, answer.text
+            yield client
 
     def sandbox(self, method: str, path: str, **arguments: Any) -> Any:
         answer = httpx.request(method, self.demo["sandbox_url"] + path, timeout=20, **arguments)

@@ -1,5 +1,6 @@
 """An order travels the whole way through the real system; and a crowd of them does while things break."""
 
+import re
 import time
 from collections import Counter
 from uuid import uuid4
@@ -77,6 +78,43 @@ def test_an_address_the_carrier_refuses_undoes_everything_and_says_why(system):
     )
     assert final["reason"] == "No carrier route serves this postal code."
     assert disagreements(system, {order["id"]: final}) == []
+
+
+def send_back(customer, order_id, sku, quantity):
+    lines = [{"sku": sku, "quantity": quantity, "reason": "Too strong"}]
+    path, key = f"/api/v1/orders/{order_id}/returns", {"Idempotency-Key": str(uuid4())}
+    answer = customer.post(path, json={"lines": lines}, headers=key)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def press(staff, return_id, what, **fields):
+    """Press a button on a return's page, as a browser would."""
+    page = staff.get(f"/staff/returns/{return_id}/").text
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert token, page
+    form = {**fields, "csrfmiddlewaretoken": token[1]}
+    answer = staff.post(f"/staff/returns/{return_id}/{what}/", data=form, follow_redirects=True)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.requirement("M3", "M24", "M43")
+def test_goods_come_back_and_the_customer_gets_the_money_back(system):
+    with system.customer() as customer, system.staff() as staff:
+        order_id = place(customer, lines={"TEA-EARL-100": 2}).json()["id"]
+        path = f"/api/v1/orders/{order_id}"
+        eventually(lambda: customer.get(path).json()["fulfillment_status"] == "delivered", 60)
+        before = available(customer)
+        return_id = send_back(customer, order_id, "TEA-EARL-100", 1)
+        press(staff, return_id, "reception", warehouse="LIS")
+        press(staff, return_id, "inspection", sellable_0="1", damaged_0="0")
+        eventually(lambda: customer.get(f"/api/v1/returns/{return_id}").json()["status"] == "closed", 60)
+        order = customer.get(path).json()
+        after = available(customer)
+    assert (order["status"], order["payment_status"]) == ("completed", "partially_refunded")
+    (paid,) = [p for p in system.sandbox("GET", "/ledger")["payments"] if p["order"] == order_id]
+    assert (paid["captured"], paid["refunded"]) == ("25.80", "12.90")
+    assert after == before + 1
 
 
 @pytest.mark.requirement("M5")

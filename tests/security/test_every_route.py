@@ -20,7 +20,7 @@ from orders.api_keys import issue_key
 from orders.models import ApiKey, Order, PublicEvent
 from orders.scopes import SCOPES
 from outbox.publishing import unit_of_work
-from tests.shop import TEA, Caller
+from tests.shop import TEA, Caller, delivered
 
 pytestmark = pytest.mark.requirement("M43")
 
@@ -77,7 +77,15 @@ def a_delivery(shop: Caller) -> str:
     return shop.post(f"webhook_endpoints/{an_endpoint(shop)}/test").json()["id"]
 
 
+def a_return(shop: Caller) -> str:
+    order_id = delivered(shop, (TEA, 1))
+    lines = [{"sku": TEA, "quantity": 1, "reason": "Too strong"}]
+    answer = shop.post(f"orders/ord_{order_id.hex}/returns", {"lines": lines}, idempotency_key=str(uuid4()))
+    return answer.json()["id"]
+
+
 OWNED: dict[str, Callable[[Caller], str]] = {
+    "return_id": a_return,
     "order_id": lambda shop: shop.placed()["id"],
     "key_id": lambda shop: shop.get("account").json()["api_key"]["id"],
     "event_id": an_event,

@@ -5,7 +5,7 @@ import pytest
 from orders.models import Order
 from tests.shop import order_of
 
-PATHS = ["", "/progress", "/timeline", "/payments", "/shipments"]
+PATHS = ["", "/progress", "/timeline", "/payments", "/shipments", "/returns"]
 
 
 def test_another_customer_cannot_cancel(shop, stranger):

@@ -2,9 +2,22 @@
 
 import pytest
 
+from fulfillment import facade
 from fulfillment.commands import BookShipments
+from fulfillment.facade import Finding, ReturnWish
 from outbox.invariants import verify
-from tests.integration.fulfillment.goods import ask, backorder, broken_rules, parcel, report, reserve, sql, stock
+from outbox.publishing import unit_of_work
+from tests.integration.fulfillment.goods import (
+    ask,
+    backorder,
+    broken_rules,
+    parcel,
+    report,
+    reservations,
+    reserve,
+    sql,
+    stock,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -15,11 +28,12 @@ UNGUARD = (
 )
 STOCK, MOVEMENT = "fulfillment_stockitem", "fulfillment_stockmovement"
 RESERVATION, SHIPMENT, CONSIGNMENT = "fulfillment_reservation", "fulfillment_shipment", "fulfillment_consignment"
+RETURN, RETURN_LINE = "fulfillment_return", "fulfillment_returnline"
 
 
 @pytest.fixture
 def shipped(drain, order, carrier):
-    """One order with a parcel that left and one that is ready, another that holds, and two that wait for a third."""
+    """One order with a parcel that left and is back, and one that is ready; one that holds, and two that wait."""
     stock("POT", LIS=5)
     reserve(POT=1)
     stock("MUG", LIS=1)
@@ -29,7 +43,17 @@ def shipped(drain, order, carrier):
     drain()
     ask(report(parcel(order, "LIS"), "collected", 1))
     drain()
+    send_back(order, parcel(order, "LIS"))
     return order
+
+
+def send_back(order, gone) -> None:
+    """Let one sellable piece of a parcel come back."""
+    (sku,) = {row[0] for row in reservations(order) if row[1] == gone.warehouse_id}
+    with unit_of_work():
+        returned = facade.request_return(order_id=order, wishes=[ReturnWish(sku=sku, quantity=1, reason="No")])
+        facade.receive_return(return_id=returned.id, warehouse="LIS")
+        facade.inspect_return(return_id=returned.id, findings=[Finding(sku=sku, sellable=1, damaged=0)])
 
 
 SEEDS = {
@@ -69,6 +93,9 @@ SEEDS = {
         "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind) "
         "VALUES (gen_random_uuid(), 'MUG', 'LIS', 2, 'count')",
     ),
+    "no_more_comes_back_than_left": (RETURN_LINE, "UPDATE {table} SET quantity = 9, refused = 8"),
+    "only_sellable_returns_are_restocked": (RETURN_LINE, "UPDATE {table} SET sellable = 0, damaged = 1"),
+    "findings_fit_the_return": (RETURN, "UPDATE {table} SET status = 'received'"),
 }
 ALSO = {
     "stock_within_bounds": {"on_hand_is_the_sum_of_movements"},

@@ -13,15 +13,23 @@ from fulfillment.states import (
     DEAD,
     GONE,
     RESERVATION,
+    RETURN,
+    RETURNABLE,
     SHIPMENT,
     VOIDABLE,
     ConsignmentStatus,
     ReservationStatus,
+    ReturnStatus,
     ShipmentStatus,
 )
 from outbox.triggers import GuardStateMachine
 
-MACHINES = [(RESERVATION, ReservationStatus), (CONSIGNMENT, ConsignmentStatus), (SHIPMENT, ShipmentStatus)]
+MACHINES = [
+    (RESERVATION, ReservationStatus),
+    (CONSIGNMENT, ConsignmentStatus),
+    (SHIPMENT, ShipmentStatus),
+    (RETURN, ReturnStatus),
+]
 
 
 @pytest.mark.requirement("M26")
@@ -62,6 +70,10 @@ def pairs(sql: str) -> set[str]:
 
 def test_every_parcel_is_either_still_here_or_gone_or_will_never_leave():
     assert sorted((*VOIDABLE, *GONE, *DEAD)) == sorted(ShipmentStatus.values)
+
+
+def test_only_what_has_left_can_come_back():
+    assert set(RETURNABLE) < set(GONE)
 
 
 def test_a_parcel_that_has_left_cannot_be_voided():

@@ -1,6 +1,8 @@
 """What an order costs."""
 
+from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from orders.pricing import (
     minor_digits,
     order_total,
     plain,
+    refund_of,
 )
 
 CURRENCIES = st.sampled_from(["EUR", "USD", "JPY", "KWD"])
@@ -95,3 +98,29 @@ def test_any_other_expected_total_is_refused_and_told_the_real_one(expected):
     with pytest.raises(TotalChanged) as refused:
         check_expected_total(Money("25.80", "EUR"), expected)
     assert (refused.value.expected, refused.value.actual) == (expected, Decimal("25.80"))
+
+
+@dataclass(frozen=True)
+class Bought:
+    id: UUID
+    unit_price: Decimal
+    quantity: int
+
+
+CENTS = st.integers(1, 100_000).map(lambda cents: Decimal(cents).scaleb(-2))
+BOUGHT = st.lists(st.tuples(CENTS, st.integers(1, 20)), min_size=1, max_size=6)
+
+
+@pytest.mark.requirement("M22")
+@given(bought=BOUGHT, data=st.data())
+def test_refunds_of_any_returns_never_exceed_the_total_and_all_of_them_are_the_total(bought, data):
+    lines = [Bought(uuid4(), price, quantity) for price, quantity in bought]
+    total = sum(line.unit_price * line.quantity for line in lines)
+    left, paid_back = {line.id: line.quantity for line in lines}, Decimal(0)
+    for _ in range(data.draw(st.integers(0, 4))):
+        back = {key: data.draw(st.integers(0, pieces)) for key, pieces in left.items()}
+        paid_back += refund_of(lines, back)
+        left = {key: pieces - back[key] for key, pieces in left.items()}
+        assert paid_back <= total
+    assert in_minor_digits(paid_back, "EUR") == paid_back
+    assert paid_back + refund_of(lines, left) == total

@@ -1,18 +1,15 @@
-"""Rows of fulfilment: stock, reservations, consignments, shipments and the carrier's callbacks.
+"""The goods of orders: consignments, reservations, parcels and what the carrier reports of them."""
 
-An order's goods are one consignment. Its row is the lock of everything that happens to them: whoever changes
-reservations or shipments of an order locks the consignment first, then stock in the order (sku, warehouse). Only what
-waits for stock is touched from outside: whoever brings stock gives it to those who wait, under the stock's lock.
-"""
-
-from typing import Any, ClassVar, Self
+from typing import Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from fulfillment.models.base import Stateful, one_of
+from fulfillment.models.stock import Warehouse
 from fulfillment.states import (
     CONSIGNMENT,
     DEAD,
@@ -24,117 +21,12 @@ from fulfillment.states import (
     UNBOOKED,
     VOIDABLE,
     ConsignmentStatus,
-    MovementKind,
     ReservationStatus,
     ShipmentStatus,
 )
-from outbox.machines import StateMachine
 
 PLACES = "fulfillment_reservation_place"
 """The sequence that numbers reservations in the order in which they got hold of their product's stock."""
-
-
-def one_of(column: str, choices: type[models.TextChoices], name: str) -> models.CheckConstraint:
-    """Return the constraint that `column` holds one of `choices`."""
-    return models.CheckConstraint(condition=Q((f"{column}__in", choices.values)), name=name)
-
-
-class Noting(models.Model):
-    """A row of which single columns are saved."""
-
-    class Meta:
-        abstract = True
-
-    def note(self, **changes: Any) -> None:
-        """Save `changes` and nothing else."""
-        for name, value in changes.items():
-            setattr(self, name, value)
-        self.save(update_fields=list(changes))
-
-
-class Stateful(Noting):
-    """A row whose status moves along its machine."""
-
-    machine: ClassVar[StateMachine]
-    status: Any
-
-    class Meta:
-        abstract = True
-
-    def advance(self, status: str, **changes: Any) -> None:
-        """Move to `status` and save `changes` with it; the caller holds the row's lock. Raises IllegalTransition."""
-        self.machine.check(self.status, status)
-        self.note(status=status, **changes)
-
-
-class Warehouse(models.Model):
-    """A place that goods leave from."""
-
-    code = models.CharField(max_length=8, primary_key=True)
-    name = models.CharField(max_length=80)
-    country = models.CharField(max_length=2)
-
-    class Meta:
-        ordering = ["code"]
-
-    def __str__(self) -> str:
-        return f"{self.code} ({self.name})"
-
-
-class StockItem(Noting):
-    """What one warehouse has of one product; `reserved` of `on_hand` is promised to orders."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    sku = models.CharField(max_length=64)
-    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="stock")
-    on_hand = models.IntegerField(db_default=0)
-    reserved = models.IntegerField(db_default=0)
-
-    class Meta:
-        ordering = ["sku", "warehouse"]
-        constraints = [
-            models.UniqueConstraint(fields=["sku", "warehouse"], name="fulfillment_stock_once"),
-            models.CheckConstraint(condition=Q(on_hand__gte=0), name="fulfillment_on_hand_positive"),
-            models.CheckConstraint(condition=Q(reserved__gte=0), name="fulfillment_reserved_positive"),
-            models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="fulfillment_reserved_on_hand"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.sku} in {self.warehouse_id}"
-
-
-class StockMovement(models.Model):
-    """Goods that came or went. Append-only, kept so by the database; `on_hand` is the sum."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    sku = models.CharField(max_length=64)
-    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+")
-    delta = models.IntegerField()
-    kind = models.CharField(max_length=16, choices=MovementKind.choices)
-    order_id = models.UUIDField(null=True)
-    shipment_id = models.UUIDField(null=True)
-    reason = models.TextField(db_default="")
-    actor = models.CharField(max_length=120, db_default="")
-    at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["sku", "warehouse"], name="fulfillment_movement_stock"),
-            models.Index(fields=["order_id"], name="fulfillment_movement_order", condition=Q(order_id__isnull=False)),
-        ]
-        constraints = [
-            one_of("kind", MovementKind, "fulfillment_movement_kind"),
-            models.CheckConstraint(condition=~Q(delta=0), name="fulfillment_movement_moves"),
-            models.CheckConstraint(
-                condition=~Q(kind=MovementKind.HAND_OVER)
-                | Q(order_id__isnull=False, shipment_id__isnull=False, delta__lt=0),
-                name="fulfillment_hand_over_names_its_shipment",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.delta:+d} {self.sku} in {self.warehouse_id}"
 
 
 class Consignment(Stateful):
