@@ -11,5 +11,6 @@ urlpatterns = [
     path("sign-in/", views.SignIn.as_view(), name="sign_in"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
     path("orders/", include("orders.staff_urls")),
+    path("returns/", include("orders.return_urls")),
     path("webhooks/", include("orders.webhook_staff_urls")),
 ]

@@ -15,6 +15,7 @@ from orders.console_links import console_item
 from orders.models import Order, OrderLine
 from orders.public_ids import SHIPMENT, public_id
 from orders.representations import Progress
+from orders.return_pages import Row, rows_of_order
 from orders.sagas import CANCEL_ORDER, PLACE_ORDER
 from orders.selectors import progress_of_orders
 from orders.staff_forgotten import forgotten_months, in_words, remembered
@@ -141,6 +142,7 @@ class CaseFile:
     money: MoneyBox
     goods: Words
     shipments: Sequence[Parcel]
+    returns: Sequence[Row]
     address: Sequence[str]
     placed_at: datetime
     route: str
@@ -154,8 +156,10 @@ def case_file(order: Order) -> CaseFile:
     progress = progress_of_orders([order])[order.id]
     paid = payments.payments_of(order.id)
     parcels = fulfillment.shipments_of(order.id)
-    sagas = list(Saga.objects.filter(key=order.id).order_by("started_at").prefetch_related("steps"))
-    things = [order.id, *(payment.id for payment in paid), *(parcel.id for parcel in parcels)]
+    returned = fulfillment.returns_of(order.id)
+    keys = [order.id, *(each.id for each in returned)]
+    sagas = list(Saga.objects.filter(key__in=keys).order_by("started_at").prefetch_related("steps"))
+    things = [*keys, *(payment.id for payment in paid), *(parcel.id for parcel in parcels)]
     rows = _rows(order, sagas, things, now)
     final = order.status in FINAL
     words = state_of(order, progress)
@@ -189,6 +193,7 @@ def case_file(order: Order) -> CaseFile:
         money=_money(order, paid),
         goods=GOODS[FulfillmentStatus(order.fulfillment_status)],
         shipments=[_parcel(parcel) for parcel in parcels],
+        returns=rows_of_order(order, returned),
         address=_address(order.shipping_address),
         placed_at=order.placed_at,
         route=Route(order.route).label,

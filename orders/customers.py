@@ -24,6 +24,7 @@ _ACT = Q(
         "change_order",
         "change_product",
         "change_apikey",
+        "change_return",
         "change_stockitem",
     ]
 )

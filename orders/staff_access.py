@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from outbox.context import scope
 
 CANCEL = "orders.change_order"
+RETURNS = "fulfillment.change_return"
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -38,8 +39,11 @@ def is_staff(user: AbstractBaseUser | AnonymousUser) -> bool:
     return isinstance(user, User) and user.is_active and user.is_staff
 
 
-def why_not(user: AbstractBaseUser | AnonymousUser, permission: str) -> str:
-    """Return why `user` may not do what `permission` guards; an empty string when they may."""
+def why_not(user: AbstractBaseUser | AnonymousUser, permission: str, others: str = "may cancel orders") -> str:
+    """Return why `user` may not do what `permission` guards; an empty string when they may.
+
+    `others` says who may: "Ask a colleague who …".
+    """
     if isinstance(user, User) and user.has_perm(permission):
         return ""
-    return "Your account may look but not change. Ask a colleague who may cancel orders."
+    return f"Your account may look but not change. Ask a colleague who {others}."

@@ -15,6 +15,7 @@ from django.urls import reverse
 from orders.models import ID_ENDING, Customer, Order, OrderLine
 from orders.public_ids import CUSTOMER, ORDER, PAYMENT, parse_public_id
 from orders.representations import Progress
+from orders.sagas import RETURN_ORDER
 from orders.selectors import progress_of_orders
 from orders.staff_story import Held
 from orders.staff_words import ORDER as ORDER_WORDS
@@ -72,7 +73,10 @@ def needing_attention() -> Q:
     """Return the condition for orders that wait for a person: held, stuck, or with a message given up."""
     given_up = Message.objects.filter(id__in=Delivery.objects.filter(state="dead").values("message_id"))
     stuck = Saga.objects.filter(key=OuterRef("id"), status__in=STUCK)
-    return Q(status=OrderStatus.ON_HOLD) | Q(Exists(stuck)) | Q(correlation_id__in=given_up.values("correlation_id"))
+    returns = Saga.objects.filter(definition=RETURN_ORDER.name, status__in=STUCK)
+    conversations = Q(correlation_id__in=given_up.values("correlation_id"))
+    conversations |= Q(correlation_id__in=returns.values("correlation_id"))
+    return Q(status=OrderStatus.ON_HOLD) | Q(Exists(stuck)) | conversations
 
 
 FILTERS = {

@@ -1,4 +1,4 @@
-// The keyboard: / search, j k rows, Enter open, g p and g o places, t theme, ? help, Esc leaves a field.
+// The keyboard: / search, j k rows, Enter open, g p, g o and g r places, t theme, ? help, Esc leaves a field.
 
 const typing = (element) => element.matches("input, textarea, select, [contenteditable]");
 let prefix = "";

@@ -172,5 +172,5 @@ def test_cancelling_needs_the_forms_token(order, operator):
 
 
 def test_a_page_costs_a_bounded_number_of_statements(viewer, order, django_assert_max_num_queries):
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(27):
         page_of(viewer, order)
