@@ -1,6 +1,6 @@
 """What the OpenAPI document has to say of every call: `python -m config.openapi.rules` lists what is missing.
 
-It reads the committed document and needs nothing of the application.
+It reads the committed document only.
 """
 
 import json
@@ -65,6 +65,8 @@ def _of_answers(call: Part) -> Iterator[str]:
             yield f"the answer {status} has no description"
         if "X-Correlation-ID" not in answer.get("headers", {}):
             yield f"the answer {status} does not tell of its headers"
+        if status.startswith("2") and "RateLimit" not in answer.get("headers", {}):
+            yield f"the answer {status} does not tell of the caller's limits"
         yield from _of_content(f"the answer {status}", answer.get("content", {}))
         if int(status) >= 400:
             yield from _of_problem(status, answer)
