@@ -54,8 +54,14 @@ async def ask(site: Application, scope: Scope, receive: Receive) -> Answer:
     return answer
 
 
-async def ask_again(site: Application, scope: Scope, path: str, *, counted: bool = False) -> Answer:
-    """GET `path` as the same caller; not `counted` as a request where the caller's own was counted already."""
+async def ask_again(
+    site: Application, scope: Scope, path: str, *, counted: bool = False, has: bytes | None = None
+) -> Answer:
+    """GET `path` as the same caller, who `has` a representation with this ETag already.
+
+    It is not `counted` as a request where the caller's own was counted already.
+    """
+    known = [(b"if-none-match", has)] if has else []
     headers = [(key, value) for key, value in scope["headers"] if key in CARRIED]
     mark = [] if counted else [(ASKED_AGAIN.encode(), ASKED_AGAIN_MARK.encode())]
     inner = {
@@ -64,7 +70,7 @@ async def ask_again(site: Application, scope: Scope, path: str, *, counted: bool
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [*headers, (b"accept", b"application/json"), *mark],
+        "headers": [*headers, (b"accept", b"application/json"), *known, *mark],
     }
 
     async def nothing() -> MutableMapping[str, Any]:

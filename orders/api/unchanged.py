@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from orders.api.door import caller_of, order_id_of
+from orders.api.versioning import version_of
 from orders.states import FulfillmentStatus
 from outbox.sagas.marks import mark_of_sagas
 
@@ -34,7 +35,7 @@ def unless_unchanged(request: Request, order_id: str, show: Callable[[], HttpRes
         return show()
     caller = caller_of(request)
     mark = _mark_of(order_id_of(order_id), caller.customer_id)
-    asked = (caller.customer_id, request.build_absolute_uri(), request.headers.get("Tandem-Version"), has)
+    asked = (caller.customer_id, request.build_absolute_uri(), version_of(request), has)
     known = _known.get(asked)
     if known and mark == known[0]:
         return HttpResponse(status=304, headers={"ETag": known[1], "Cache-Control": "private, no-cache"})

@@ -12,7 +12,7 @@ from config.reference import PAGES
 from config.reference.data import APPS, MEANINGS, meaning, models_of
 from config.reference.machines import machines
 from config.reference.messages import field_meaning, producers
-from config.waiting import application, intake, turns
+from config.waiting import application, intake, streams, turns
 from orders import api_keys, rate_limits
 from orders.api import pagination, reading
 from orders.scopes import SCOPES
@@ -125,7 +125,9 @@ def test_the_page_of_limits_tells_the_limits_in_force():
     told = {row[0]: row[1] for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \| .+ \|$", page, re.MULTILINE)}
     in_force = {
         "Requests a second, per customer": 200,
-        "Progress streams at the same time, per customer and web process": application.MOST_STREAMS_PER_CALLER,
+        "Progress streams at the same time, per customer and web process": 100,
+        "Progress streams of one web process": streams.MOST_STREAMS,
+        "A stream that is not read": streams.SLOW_READER_SECONDS,
         "Wrong keys a minute, per address": rate_limits.FAILURES_PER_MINUTE["address"],
         "Wrong keys a minute, per key's prefix": rate_limits.FAILURES_PER_MINUTE["prefix"],
         "Address and headers": intake.MOST_HEADER_BYTES,

@@ -1,6 +1,8 @@
 """An order travels the whole way through the real system; and a crowd of them does while things break."""
 
+import os
 import re
+import signal
 import time
 from collections import Counter
 from uuid import uuid4
@@ -184,3 +186,25 @@ def test_without_workers_orders_are_accepted_and_complete_when_workers_return(st
     assert idle.stop() == 0
     final = await_final(start_system(home=tmp_path), ids, 90)
     assert {order["status"] for order in final.values()} == {"completed"}
+
+
+@pytest.mark.requirement("M5", "M7")
+def test_a_stream_outlives_the_web_process_that_began_it(start_system, tmp_path):
+    idle = start_system("--workers", "0", home=tmp_path)
+    with idle.customer() as customer:
+        path = f"/api/v1/orders/{place(customer).json()['id']}/progress"
+        headers = {"Accept": "text/event-stream"}
+        with customer.stream("GET", path, headers=headers, timeout=60) as stream:
+            lines = stream.iter_lines()
+            told = next(line for line in lines if line.startswith("id: "))
+            os.kill(idle.pid("web"), signal.SIGHUP)  # gunicorn's word for new workers in place of the present ones
+            assert not [line for line in lines if line.startswith("data: ")][1:]
+    eventually(idle.ready, 30)
+    with idle.customer() as customer:
+        back = {**headers, "Last-Event-ID": told.removeprefix("id: ")}
+        with customer.stream("GET", path, headers=back, timeout=60) as stream:
+            assert stream.status_code == 200
+            order = path.removesuffix("/progress")
+            assert customer.post(f"{order}/cancellation", json={"reason": "No"}).status_code == 202
+            news = next(line for line in stream.iter_lines() if line.startswith("data: "))
+    assert '"state":"compensating"' in news

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.waiting import application, intake
+from config.waiting import application, intake, streams
 from config.waiting.application import Waiting
 from config.waiting.hub import Hub
 
@@ -19,7 +19,7 @@ class Site:
     """Answers with one progress, which the test changes; counts the questions."""
 
     def __init__(self) -> None:
-        self.state, self.asked = "in_progress", 0
+        self.state, self.asked, self.status = "in_progress", 0, 200
         self.scopes: list[dict[str, Any]] = []
         self.body = b""
         self.after: dict[int, Callable[[], object]] = {}
@@ -32,12 +32,12 @@ class Site:
     async def __call__(self, scope, receive, send) -> None:
         self.scopes.append(scope)
         self.body = (await receive()).get("body", b"")
-        unchanged = (b"if-none-match", self.etag) in scope["headers"]
+        unchanged = self.status == 200 and (b"if-none-match", self.etag) in scope["headers"]
         body = b"" if unchanged else json.dumps({"state": self.state}).encode()
-        headers = [(b"etag", self.etag)]
+        headers, status = [(b"etag", self.etag)], 304 if unchanged else self.status
         self.asked += 1
         self.after.get(self.asked, lambda: None)()
-        await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
@@ -119,7 +119,7 @@ def test_a_stream_misses_nothing_that_happens_before_it_listens(site):
 
 @pytest.mark.requirement("M5")
 def test_a_stream_whose_ring_got_lost_looks_again_with_its_heartbeat(site, monkeypatch):
-    monkeypatch.setattr(application, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
     browser = Browser(accept="text/event-stream").says()
     site.after[2] = lambda: setattr(site, "state", "done")
     asyncio.run(_visited(Waiting(site), browser))
@@ -133,7 +133,106 @@ def test_a_stream_ends_when_its_reader_leaves(site):
     browser = Browser(accept="text/event-stream").says().leaves()
     asyncio.run(_visited(waiting, browser))
     assert waiting._hub.count == 0
-    assert not waiting._streams
+    assert waiting._streams.count == 0
+
+
+@pytest.mark.requirement("M5")
+def test_a_reader_who_comes_back_is_told_only_what_is_new(site, monkeypatch):
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
+    browser = Browser(accept="text/event-stream", last_event_id="in_progress").says()
+    site.after[2] = lambda: setattr(site, "state", "done")
+    site.after[1] = lambda: setattr(site, "state", "waiting")
+    asyncio.run(_visited(Waiting(site), browser))
+    assert [line for line in browser.text.splitlines() if line.startswith(b"id")] == [b"id: waiting", b"id: done"]
+
+
+@pytest.mark.requirement("M5")
+def test_a_reader_who_has_been_told_the_end_need_not_come_back(site):
+    site.state = "done"
+    browser = Browser(accept="text/event-stream", last_event_id="done").says()
+    asyncio.run(_visited(Waiting(site), browser))
+    assert (browser.status, browser.text) == (204, b"")
+
+
+@pytest.mark.requirement("M7")
+def test_a_reader_who_does_not_read_is_given_up(site, monkeypatch):
+    monkeypatch.setattr(streams, "SLOW_READER_SECONDS", 0.05)
+    browser, waiting = Browser(accept="text/event-stream").says(), Waiting(site)
+
+    async def full(event: dict[str, Any]) -> None:
+        browser.sent.append(event)
+        if event["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(browser, "send", full)
+    asyncio.run(_visited(waiting, browser))
+    assert (len(browser.sent), waiting._streams.count, waiting._hub.count) == (2, 0, 0)
+
+
+@pytest.mark.requirement("M5")
+def test_a_stream_ends_without_a_word_when_its_key_is_not_good_any_more(site):
+    browser = Browser(accept="text/event-stream").says()
+    site.after[1] = lambda: setattr(site, "status", 401)
+    asyncio.run(_visited(Waiting(site), browser))
+    assert browser.text.count(b"data:") == 1
+
+
+@pytest.mark.requirement("M7")
+def test_those_who_wait_are_answered_and_streams_end_when_the_process_is_about_to(site):
+    async def scene() -> tuple[Browser, Browser]:
+        waiting = Waiting(site)
+        streaming, patient = Browser(accept="text/event-stream").says(), Browser(prefer="wait=30").says()
+        visits = [browser.visit(waiting) for browser in (streaming, patient)]
+        while waiting._hub.count < 2 or site.asked < 4:
+            await asyncio.sleep(0)
+        waiting.leave()
+        await asyncio.wait_for(asyncio.gather(*visits), 5)
+        return streaming, patient
+
+    streaming, patient = asyncio.run(scene())
+    assert streaming.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert (patient.status, json.loads(patient.text)) == (200, {"state": "in_progress"})
+
+
+@pytest.mark.requirement("M7")
+def test_over_the_share_of_waits_the_answer_comes_at_once_and_says_so(site, monkeypatch):
+    monkeypatch.setattr(application, "MOST_WAITS", 0)
+    browser = Browser(prefer="wait=30").says()
+    asyncio.run(_visited(Waiting(site), browser))
+    assert (browser.status, site.asked) == (200, 1)
+    assert b"preference-applied" not in browser.headers
+
+
+@pytest.mark.requirement("M5")
+@pytest.mark.parametrize("moment", ["before it listens", "while its first question is under way"])
+def test_a_wait_looks_at_once_when_it_may_have_missed_a_ring(moment):
+    async def scene() -> bool:
+        hub = Hub()
+        hub._listening = asyncio.create_task(asyncio.Event().wait())
+        now = asyncio.get_running_loop().time()
+        hub._hears_since = None if moment == "before it listens" else now - 10
+        if moment != "before it listens":
+            hub.ring("order")
+        with hub.waiter("order", now) as bell:
+            return bell.is_set()
+
+    assert asyncio.run(scene())
+
+
+@pytest.mark.requirement("M7")
+def test_a_wait_asks_nothing_while_nothing_rings():
+    async def scene() -> tuple[bool, bool]:
+        hub = Hub()
+        hub._listening = asyncio.create_task(asyncio.Event().wait())
+        now = asyncio.get_running_loop().time()
+        hub._hears_since = now - 10
+        hub.ring("another")
+        with hub.waiter("order", now) as bell:
+            before = bell.is_set()
+            hub.ring("order")
+            return before, bell.is_set()
+
+    assert asyncio.run(scene()) == (False, True)
 
 
 def test_a_slow_body_reaches_no_thread_and_is_given_up(site, monkeypatch):

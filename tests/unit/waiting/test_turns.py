@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from config.problems import PROBLEMS
-from config.waiting import application, intake, turns
+from config.waiting import intake, streams, turns
 from config.waiting.application import Waiting
 from config.waiting.hub import Hub
 from orders import callers
@@ -138,8 +138,8 @@ def test_a_body_that_takes_too_long_is_answered_with_a_problem(monkeypatch):
     is_refused(browser, "request_timeout")
 
 
-def test_a_stream_too_many_is_answered_with_a_problem(monkeypatch):
-    monkeypatch.setattr(application, "MOST_STREAMS_PER_CALLER", 0)
+def test_a_stream_too_many_is_answered_with_a_problem(settings):
+    settings.STREAMS_PER_CUSTOMER = 0
     browser = Browser(path=f"{PATH}/ord_{'0' * 32}/progress", accept="text/event-stream").says()
     asyncio.run(_visit(browser, opened=True))
     is_refused(browser, "rate_limited")
@@ -158,7 +158,7 @@ def test_a_stream_counts_as_one_request_however_often_it_looks(monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Hub, "_listen", deaf)
-    monkeypatch.setattr(application, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
     site = Site()
     site.after[4] = lambda: setattr(site, "state", "done")
     browser = Browser(path=f"{PATH}/ord_{'0' * 32}/progress", accept="text/event-stream").says()
