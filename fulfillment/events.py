@@ -104,14 +104,7 @@ class ShipmentException(Event, frozen=True, kw_only=True):
     """`exception`, `lost` or `returned`."""
 
 
-@contract(
-    "fulfillment.return_requested",
-    version=1,
-    owner="fulfillment",
-    aggregate="return",
-    key="return_id",
-    needs_consumer=False,
-)
+@contract("fulfillment.return_requested", version=1, owner="fulfillment", aggregate="return", key="return_id")
 class ReturnRequested(Event, frozen=True, kw_only=True):
     """The customer wants to send goods back."""
 
@@ -162,14 +155,7 @@ class ReturnInspected(Event, frozen=True, kw_only=True):
     """With this return everything of the order has come back."""
 
 
-@contract(
-    "fulfillment.return_closed",
-    version=1,
-    owner="fulfillment",
-    aggregate="return",
-    key="return_id",
-    needs_consumer=False,
-)
+@contract("fulfillment.return_closed", version=1, owner="fulfillment", aggregate="return", key="return_id")
 class ReturnClosed(Event, frozen=True, kw_only=True):
     """The goods are back and their price is paid back."""
 

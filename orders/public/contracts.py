@@ -17,6 +17,7 @@ from outbox.contracts import Contract, Kind, Ordering, Semantics
 D = TypeVar("D", bound=type["PublicData"])
 PaymentId = Annotated[str, Meta(examples=["pay_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"])]
 ShipmentId = Annotated[str, Meta(examples=["shp_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"])]
+ReturnId = Annotated[str, Meta(examples=["ret_0199a2f0c1d27c3b8e5f4a6b7c8d9e0f"])]
 Reference = Annotated[
     str | None, Meta(description="Your own number of the order, if you gave one.", examples=["your-own-number"])
 ]
@@ -204,3 +205,46 @@ class ShipmentExceptionData(OfShipment, frozen=True, kw_only=True):
     """The carrier reports trouble with a parcel that it holds."""
 
     status: Literal["exception", "lost", "returned"]
+
+
+class OfReturn(PublicData, frozen=True, kw_only=True):
+    """Root of what is said of goods that are sent back; named `return` in JSON."""
+
+    return_: ReturnId = msgspec.field(name="return")
+
+
+@public_event("return.requested")
+class ReturnRequestedData(OfReturn, frozen=True, kw_only=True):
+    """You asked to send goods back."""
+
+    pieces: Annotated[int, Meta(description="How many pieces, all products together.")]
+
+
+@public_event("return.approved")
+class ReturnApprovedData(OfReturn, frozen=True, kw_only=True):
+    """The goods may be sent."""
+
+
+@public_event("return.rejected")
+class ReturnRejectedData(OfReturn, frozen=True, kw_only=True):
+    """Nothing of the return is paid back."""
+
+    code: Annotated[str, Meta(description="Stable and machine-readable.", examples=["nothing_to_refund"])]
+    reason: Annotated[str, Meta(description="The same in words.", examples=["None of the goods could be taken back."])]
+
+
+@public_event("return.received")
+class ReturnReceivedData(OfReturn, frozen=True, kw_only=True):
+    """The returned goods have arrived."""
+
+
+@public_event("return.inspected")
+class ReturnInspectedData(OfReturn, frozen=True, kw_only=True):
+    """The returned goods were inspected; the refund of what is taken back follows."""
+
+    accepted: Annotated[int, Meta(description="How many pieces are paid back.")]
+
+
+@public_event("return.closed")
+class ReturnClosedData(OfReturn, frozen=True, kw_only=True):
+    """The goods are back, and paid back."""

@@ -8,7 +8,7 @@ from orders import events
 from orders.models import Order
 from orders.public import contracts as public
 from orders.public.contracts import PublicData
-from orders.public_ids import PAYMENT, SHIPMENT, public_id
+from orders.public_ids import PAYMENT, RETURN, SHIPMENT, public_id
 from orders.representations import Money
 from orders.serializers import money
 from outbox.contracts import Event
@@ -47,6 +47,14 @@ def _of_shipment(kind: Kind, name: str) -> Translate:
     return translate
 
 
+def _of_return(kind: Kind, *names: str) -> Translate:
+    def translate(event: Any, order: Order) -> PublicData:
+        carried: dict[str, Any] = {name: getattr(event, name) for name in names}
+        return kind(reference=order.reference, return_=public_id(RETURN, event.return_id), **carried)
+
+    return translate
+
+
 def _placed(event: events.OrderPlaced, order: Order) -> PublicData:
     total = money(event.total, event.currency)
     return public.OrderPlacedData(reference=order.reference, total=total, lines=event.lines)
@@ -73,6 +81,12 @@ TRANSLATED: Mapping[type[Event], Translate] = {
     goods.ShipmentHandedOver: _of_shipment(public.ShipmentHandedOverData, "last"),
     goods.ShipmentDelivered: _of_shipment(public.ShipmentDeliveredData, "last"),
     goods.ShipmentException: _of_shipment(public.ShipmentExceptionData, "status"),
+    goods.ReturnRequested: _of_return(public.ReturnRequestedData, "pieces"),
+    goods.ReturnApproved: _of_return(public.ReturnApprovedData),
+    goods.ReturnRejected: _of_return(public.ReturnRejectedData, "code", "reason"),
+    goods.ReturnReceived: _of_return(public.ReturnReceivedData),
+    goods.ReturnInspected: _of_return(public.ReturnInspectedData, "accepted"),
+    goods.ReturnClosed: _of_return(public.ReturnClosedData),
 }
 """Internal event → how it becomes the data of a public one. Every one of them names its order as `order_id`."""
 

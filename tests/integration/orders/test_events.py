@@ -35,6 +35,7 @@ KEPT_INSIDE = {
     goods.StockReleased,
     payments.PaymentCaptureFailed,
     payments.PaymentRefundFailed,
+    payments.RefundGranted,
 }
 """Steps on the way, of which the customer is told the outcome."""
 TOLD_OF_A_PAID_ORDER = [

@@ -320,6 +320,18 @@ def test_the_amount_is_set_aside_before_the_provider_is_asked(delivered):
     ]  # fmt: skip
 
 
+@pytest.mark.requirement("M44")
+def test_the_feed_tells_of_the_return(delivered):
+    done = refund(delivered, asked(delivered, (TEA, 1)))
+    told = delivered.customer.get("events?limit=100").json()["data"]
+    ours = [(event["type"], event["data"]) for event in told if event["type"].startswith("return.")]
+    same = {"reference": None, "return": f"ret_{done.id.hex}"}
+    assert ours == [
+        ("return.requested", {**same, "pieces": 1}), ("return.approved", same), ("return.received", same),
+        ("return.inspected", {**same, "accepted": 1}), ("return.closed", same),
+    ]  # fmt: skip
+
+
 def test_the_timeline_tells_of_the_return(delivered):
     refund(delivered, asked(delivered, (TEA, 1)))
     timeline = delivered.customer.get(f"orders/{delivered.order.public_id}/timeline").json()["data"]
