@@ -8,7 +8,7 @@ retry, and an alarm wakes the endpoint.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,10 @@ from outbox.webhooks.source import Letter, the_source
 
 AT_ONCE = 4
 """Calls in flight at one endpoint; one where order is asked for, or the endpoint fails."""
-PER_TURN = 40
+PER_TURN = 100
+QUICK_MS = 20
+"""An endpoint whose first answer of a turn took no longer is called in one stream: more would cost more than they
+bring."""
 TURN_SECONDS = 2.0
 """A turn begins no call after this time, so that others have theirs."""
 CALLING_THREADS = 64
@@ -81,10 +84,17 @@ class Serve:
         return Plan(endpoint.id, endpoint.url, keys.signing_secrets(endpoint, endpoint.now), items, streams)
 
     def call(self, plan: Plan) -> Result:
-        """Send the deliveries, in as many streams as the endpoint may have; the first failure ends a turn."""
+        """Send the deliveries, in as many streams as the endpoint may have; the first failure ends a turn.
+
+        The first goes alone, so that an endpoint that is down costs one call.
+        """
         until, process = time.monotonic() + TURN_SECONDS, os.getpid()
         done: Result = []
-        for group in _groups(plan.items, plan.streams):
+        waiting = list(plan.items)
+        while waiting:
+            quick = not done or done[-1][1].duration_ms <= QUICK_MS
+            group = waiting[: 1 if quick else plan.streams]
+            del waiting[: len(group)]
             if len(group) == 1:
                 done.append((group[0], sending.send(plan.url, group[0].letter, plan.secrets, process)))
             else:
@@ -119,12 +129,6 @@ def _items(taken: Sequence[WebhookDelivery]) -> tuple[Item, ...]:
             found.append(Item(one.id, one.attempts, letter))
     queries.settle(lost)
     return tuple(found)
-
-
-def _groups(items: Sequence[Item], streams: int) -> Iterator[Sequence[Item]]:
-    """Yield what is sent at the same time. The first goes alone, so that an endpoint that is down costs one call."""
-    yield items[:1]
-    yield from (items[place : place + streams] for place in range(1, len(items), streams))
 
 
 @cache

@@ -1,5 +1,5 @@
-"""The benchmarks: `./tandem bench [engine] [door] [placing]`, or single rows such as `drain.noop` or `door.etag`, or
-all of `engine.drain`.
+"""The benchmarks: `./tandem bench [engine] [door] [placing] [webhooks]`, or single rows such as `drain.noop` or
+`door.etag`, or all of `engine.drain`.
 
 Writes bench.json beside the table it prints.
 
@@ -43,7 +43,10 @@ from tests.bench.door import table as door_table  # noqa: E402
 from tests.bench.engine import table  # noqa: E402
 from tests.bench.measuring import DATA, LOG, Result  # noqa: E402
 from tests.bench.placing import placing  # noqa: E402
+from tests.bench.webhooks import webhooks  # noqa: E402
 
+ALONE = {"placing": placing, "webhooks": webhooks}
+"""Rows that are measured each for itself."""
 HEADINGS = ("", "value", "baseline", "ratio", "shall be", "against", "")
 
 
@@ -64,7 +67,7 @@ def show(results: list[Result]) -> None:
 
 def rows_of(name: str) -> list[str]:
     """Return the rows that `name` means: one, those under it, or with the word `engine` all of the engine's."""
-    if name == "placing":
+    if name in ALONE:
         return [name]
     if name.partition(".")[0] == "door":
         return [row for row in door_table.names() if row == name or row.startswith(f"{name}.")]
@@ -73,9 +76,9 @@ def rows_of(name: str) -> list[str]:
 
 
 def main(names: list[str]) -> int:
-    wanted = {name: rows_of(name) for name in names or ("engine", "door", "placing")}
+    wanted = {name: rows_of(name) for name in names or ("engine", "door", *ALONE)}
     if unknown := [name for name, rows in wanted.items() if not rows]:
-        there = ", ".join(("engine", *table.names(), *door_table.names(), "placing"))
+        there = ", ".join(("engine", *table.names(), *door_table.names(), *ALONE))
         print(f"There is no benchmark {', '.join(unknown)}. There are: {there}.", file=sys.stderr)
         return 2
     DATA.mkdir(parents=True, exist_ok=True)
@@ -85,8 +88,9 @@ def main(names: list[str]) -> int:
     results = table.engine(sorted(measured & set(table.names()))) if measured & set(table.names()) else []
     if measured & set(door_table.names()):
         results += door_table.door(sorted(measured & set(door_table.names())))
-    if "placing" in measured:
-        results += placing()
+    for name, measure in ALONE.items():
+        if name in measured:
+            results += measure()
     (DATA / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
     show(results)
     print(f"\nFigures depend on the machine; ratios were taken in turn. Written to {DATA / 'bench.json'}.")
