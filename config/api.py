@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from config.errors import answer, respond
 from config.openapi import openapi_document
+from config.openapi.calls import PREPARED, calls_of
 from config.openapi.problem_examples import problem_example
 from config.problems import PROBLEMS
 from orders.urls import api_urls as order_urls
@@ -50,6 +51,13 @@ def problem(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @require_safe
+def calls(request: HttpRequest) -> HttpResponse:
+    """Show every call with curl and in Python."""
+    shown = calls_of(json.loads(openapi_document()))
+    return render(request, "docs/calls.html", {"calls": shown, "prepared": PREPARED})
+
+
+@require_safe
 def changelog(request: HttpRequest) -> HttpResponse:
     """Tell what changed in the form of answers, version by version."""
     changes = [{"version": change.version, "told": [text.split("`") for text in change.told]} for change in CHANGES]
@@ -82,6 +90,7 @@ api_urls: list[Any] = [
 ]
 docs_urls: list[Any] = [
     path("docs", docs, name="docs"),
+    path("docs/calls", calls, name="calls"),
     path("docs/changelog", changelog, name="changelog"),
     path("docs/problems", problems, name="problems"),
     path("docs/problems/<str:code>", problem, name="problem"),

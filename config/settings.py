@@ -174,6 +174,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tandem API",
     "DESCRIPTION": "Place orders and follow them. Answers are immediate; what takes time is reported as progress.\n\n"
+    "[Calls](/docs/calls) shows each with curl and in Python, "
     "[Problems](/docs/problems) explains every refusal, [Changelog](/docs/changelog) every version of the form.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",

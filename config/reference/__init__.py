@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from config.reference.calls import calls_page
 from config.reference.data import data_page
 from config.reference.events import events_page
 from config.reference.machines import machines_page
 from config.reference.messages import messages_page
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "calls.md": calls_page,
     "data.md": data_page,
     "events.md": events_page,
     "machines.md": machines_page,
