@@ -59,6 +59,15 @@ TOLD = """
            (id, customer_id, order_id, type, version, sequence, position, occurred_at, created_at, data)
     SELECT gen_random_uuid(), customer_id, id, 'order.placed', 1, 1, 1, now(), now(), '{}' FROM orders_order
 """
+SENT_BACK = """
+    INSERT INTO fulfillment_return (id, order_id, status)
+    SELECT {id}, order_id, '{status}' FROM fulfillment_consignment;
+    INSERT INTO fulfillment_returnline (id, return_id, line_id, sku, quantity, reason)
+    SELECT gen_random_uuid(), r.id, l.id, l.sku, 1, '' FROM fulfillment_return r, orders_orderline l
+"""
+REQUESTED = SENT_BACK.format(id="gen_random_uuid()", status="requested")
+REJECTED = SENT_BACK.format(id="gen_random_uuid()", status="rejected")
+WITHOUT_SAGA = frozenset({"orders.returns_are_carried_by_a_saga"})
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,31 @@ SEEDS = {
     "orders.one_key_one_order": Seed(
         """UPDATE outbox_idempotencyrecord
            SET response_body = convert_to('{"id": "ord_' || repeat('0', 32) || '"}', 'UTF8')"""
+    ),
+    "orders.returns_are_carried_by_a_saga": Seed(REJECTED, unguarded=("fulfillment_return",)),
+    "orders.refunds_fit_returns": Seed(
+        OPERATION.format(kind="refund", status="failed", amount="NULL", reference="NULL")
+        + ";"
+        + SENT_BACK.format(id="(SELECT id FROM payments_paymentoperation WHERE kind = 'refund')", status="rejected"),
+        unguarded=("fulfillment_return", "payments_paymentoperation"),
+        also=WITHOUT_SAGA,
+    ),
+    "orders.returned_is_shown": Seed("UPDATE orders_order SET fulfillment_status = 'returned'"),
+    "fulfillment.no_more_comes_back_than_left": Seed(REQUESTED, also=WITHOUT_SAGA),
+    "fulfillment.findings_fit_the_return": Seed(
+        f"{REJECTED}; UPDATE fulfillment_returnline SET sellable = 0, damaged = 1, refused = 0",
+        unguarded=("fulfillment_return",),
+        also=WITHOUT_SAGA,
+    ),
+    "fulfillment.only_sellable_returns_are_restocked": Seed(
+        f"{REJECTED};"
+        "INSERT INTO fulfillment_stockmovement (id, sku, warehouse_id, delta, kind, return_id, order_id)"
+        " SELECT gen_random_uuid(), sku, 'LIS', 1, 'return', r.id, r.order_id"
+        " FROM fulfillment_returnline JOIN fulfillment_return r ON r.id = return_id;"
+        "UPDATE fulfillment_stockitem SET on_hand = on_hand + 1"
+        f" WHERE warehouse_id = 'LIS' AND sku = '{TEA}'",
+        unguarded=("fulfillment_return",),
+        also=WITHOUT_SAGA,
     ),
     "payments.refunds_within_captures": Seed(
         f"{booked('refund', '1')}; UPDATE payments_payment SET refunded_amount = 1",
