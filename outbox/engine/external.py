@@ -1,8 +1,9 @@
 """External consumers: prepare in a transaction, call outside of any, record in a transaction fenced by the lease.
 
-Calls run on threads; the database is used by the worker's own thread only. A crash between call and record repeats
-the call after the lease, with the same idempotency key; unless the contract says at most once: such a call is
-acknowledged with its preparation, and its receipt says `begun` until its end is recorded.
+Calls run on threads; the database is used by the worker's own thread only, but for the leases (outbox/engine/heart.py).
+A crash between call and record repeats the call after the lease, with the same idempotency key; unless the contract
+says at most once: such a call is acknowledged with its preparation, and its receipt says `begun` until its end is
+recorded.
 """
 
 import contextvars
@@ -10,6 +11,7 @@ import functools
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,8 +64,10 @@ class Call:
 class Caller:
     """The calls in flight of one worker process."""
 
-    def __init__(self, me: Identity, alarms: Alarms) -> None:
+    def __init__(self, me: Identity, alarms: Alarms, on_lease: Callable[[], object] = lambda: None) -> None:
         self._me = me
+        self._on_lease = on_lease
+        """Told whenever calls are about to begin."""
         self._alarms = alarms
         self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="call")
         self._calls: list[Call] = []
@@ -219,6 +223,8 @@ class Caller:
                 note_done(call.claimed, milliseconds_since(call.started))
         if not calling:
             breakers.give_back(prepared[0].consumer.destination, probe=probe)
+        if calling:
+            self._on_lease()
         for call in calling:
             call.started = time.perf_counter()
             call.future = self._pool.submit(contextvars.Context().run, self._call, call)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 from django.db import connection
 
 from outbox.conf import conf
@@ -116,8 +117,11 @@ SELECT 1 FROM outbox_delivery WHERE id = %s AND state = 'leased' AND lease_owner
 """
 _EXTEND = """
 UPDATE outbox_delivery SET lease_until = now() + make_interval(secs => %s)
-WHERE state = 'leased' AND lease_owner = %s
+WHERE id = ANY(ARRAY(
+    SELECT id FROM outbox_delivery WHERE state = 'leased' AND lease_owner = %s FOR UPDATE SKIP LOCKED
+))
 """
+"""What is locked is being recorded, or taken over: nobody waits for it, least of all the other leases."""
 _READY = """
 SELECT name FROM unnest(%s::text[]) AS name
 WHERE EXISTS (SELECT 1 FROM outbox_delivery WHERE consumer = name AND state = 'ready')
@@ -316,6 +320,11 @@ def extend_leases(owner: UUID) -> None:
     """Keep the leases of a worker that lives."""
     with connection.cursor() as cursor:
         cursor.execute(_EXTEND, (conf.LEASE_SECONDS, owner))
+
+
+def extend_leases_on(own: psycopg.Connection[Any], owner: UUID) -> None:
+    """Do the same on a connection of one's own, beside Django's."""
+    own.execute(_EXTEND, (conf.LEASE_SECONDS, owner))
 
 
 def with_work(consumers: list[str]) -> list[str]:

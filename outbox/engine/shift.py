@@ -18,6 +18,7 @@ from outbox.consumers import AnyConsumer, Consumer, ExternalConsumer, all_consum
 from outbox.engine import deadlines, parking, queue, reaper, watch
 from outbox.engine.alarms import Alarms
 from outbox.engine.external import Caller
+from outbox.engine.heart import Heart
 from outbox.engine.identity import Identity
 from outbox.engine.transactional import BATCH_SECONDS, run_batch, run_one
 from outbox.sagas.attention import expire_late_steps
@@ -47,7 +48,8 @@ class Shift:
     def __init__(self) -> None:
         self.me = Identity()
         self._alarms = Alarms()
-        self._caller = Caller(self.me, self._alarms)
+        self._heart = Heart(self.me.id)
+        self._caller = Caller(self.me, self._alarms, on_lease=self._heart.start)
         self._hot: deque[str] = deque()
         """Consumers that may have something to do, in turn."""
         self._names = [entry.name for entry in all_consumers()]
@@ -66,6 +68,7 @@ class Shift:
         """
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end or (stopping() and self._caller.busy and now < end + LINGER_SECONDS):
+            self._heart.came_round()
             ended = self._caller.collect()
             self._heat(ended)
             worked = len(ended)
@@ -83,10 +86,12 @@ class Shift:
         while self._caller.busy and time.monotonic() < end:
             self.me.wait(0.5, self._caller.bell)
             self._caller.collect()
-            queue.extend_leases(self.me.id)
+            self._keep_leases()
+        self._heart.stop()
 
     def abandon(self) -> None:
         """Give everything up at once; calls under way end unrecorded and are repeated after their lease."""
+        self._heart.stop()
         self._caller.close()
         self.me.close()
 
@@ -169,14 +174,19 @@ class Shift:
         if now >= self._seen_at:
             self._seen_at = now + SEEN_SECONDS
             self.me.seen()
-            if self._caller.busy:
-                queue.extend_leases(self.me.id)
+            self._keep_leases()
             parking.park_what_nobody_knows()
             stats.flush()
             if self._rank == 0:
                 depth.write_down()
         if doorbell.PARKED in self.me.rung:
             self._take_parked(now)
+
+    def _keep_leases(self) -> None:
+        """Extend the leases of the calls under way; while this thread is busy longer the heart does it."""
+        if self._caller.busy:
+            queue.extend_leases(self.me.id)
+        self._heart.extended()
 
     def _look(self, now: float) -> None:
         """Look around, and see to what is found."""
@@ -234,6 +244,7 @@ class Shift:
         while self._caller.busy:
             self.me.wait(1.0, self._caller.bell)
             self._caller.collect()
+            self._keep_leases()
         return True
 
 

@@ -4,10 +4,11 @@ import os
 import signal
 import time
 from collections import Counter
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from outbox.engine import reaper
 from outbox.models import Attempt, Delivery, Receipt, Worker
 from outbox.publishing import send, unit_of_work
 from tests.lab.commands import Call, Note, Single
@@ -69,6 +70,46 @@ def test_a_call_under_way_is_repeated_when_its_worker_is_killed(cluster):
     kill(Worker.objects.get(id=leased.lease_owner).pid)
     eventually(settled, 20)
     assert Effect.objects.get(message_id=message_id).label == "answer"
+    assert Receipt.objects.get(message_id=message_id).attempts == 2
+
+
+def call_beside_a_long_handler() -> tuple[UUID, Worker]:
+    """Have a lone worker call, and then handle for three times as long as a lease of 2 s lasts."""
+    with unit_of_work():
+        message_id = send(Call(bench_id=BENCH, number=1, behaviour="linger"))
+    leased = eventually(lambda: Delivery.objects.filter(message_id=message_id, state="leased").first())
+    with unit_of_work():
+        send(Single(bench_id=BENCH, number=2, behaviour="linger"))
+    return message_id, eventually(lambda: Worker.objects.filter(id=leased.lease_owner, consumer="lab.single").first())
+
+
+def take_over_what_ran_out() -> bool:
+    """Do what any other worker does once a second; tell whether all is done."""
+    reaper.reap()
+    return settled()
+
+
+def test_a_handler_that_takes_longer_than_a_lease_costs_no_call_of_the_same_worker_its_own(cluster_with, tmp_path):
+    ledger = tmp_path / "calls"
+    cluster_with(LEASE_SECONDS="2", TANDEM_WORKERS="1", TANDEM_LAB_CALLS=str(ledger))
+    message_id, _ = call_beside_a_long_handler()
+    eventually(take_over_what_ran_out, 40)
+    assert [line.split()[0] for line in ledger.read_text().splitlines()] == [str(message_id)]
+    assert effects("answer") == Counter([1])
+    assert effects("single") == Counter([2])
+    assert Receipt.objects.get(message_id=message_id).attempts == 1
+
+
+def test_leases_are_kept_by_no_worker_that_was_killed_in_a_long_handler(cluster_with, tmp_path):
+    ledger = tmp_path / "calls"
+    cluster_with(LEASE_SECONDS="2", TANDEM_WORKERS="1", TANDEM_LAB_CALLS=str(ledger))
+    message_id, worker = call_beside_a_long_handler()
+    first = Delivery.objects.get(message_id=message_id).lease_until
+    eventually(lambda: Delivery.objects.get(message_id=message_id).lease_until > first)
+    kill(worker.pid)
+    eventually(settled, 60)
+    assert len(ledger.read_text().splitlines()) == 2
+    assert effects("answer") == Counter([1])
     assert Receipt.objects.get(message_id=message_id).attempts == 2
 
 
