@@ -1,5 +1,6 @@
 """How the admin looks and what its sidebar holds: the same calm palette and words as the staff's pages."""
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
@@ -16,7 +17,7 @@ SECTIONS: tuple[tuple[str, tuple[Item, ...]], ...] = (
             ("Dead letters", "report", "outbox_deadletter"),
             ("Sagas", "account_tree", "outbox_saga"),
             ("Breakers", "electrical_services", "outbox_breaker"),
-            ("Paused consumers", "pause_circle", "outbox_consumercontrol"),
+            ("Consumers", "pause_circle", "outbox_consumercontrol"),
         ),
     ),
     (
@@ -83,7 +84,19 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 def _item(item: Item) -> dict[str, Any]:
     title, icon, where = item
     model, _, page = where.partition(":")
-    return {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist") + (page and f"{page}/")}
+    link = reverse(f"admin:{model}_changelist") + (page and f"{page}/")
+    return {"title": title, "icon": icon, "link": link, "active": partial(_is_at, link, _links_below(model, link))}
+
+
+def _links_below(model: str, link: str) -> list[str]:
+    """Return the other items' links that begin as this one does, such as the contracts' below the messages'."""
+    below = (where.partition(":") for _, items in SECTIONS for _, _, where in items)
+    return [f"{link}{page}/" for of, _, page in below if of == model and page and not link.endswith(f"/{page}/")]
+
+
+def _is_at(link: str, below: list[str], request: HttpRequest) -> bool:
+    """Tell whether the page that is shown is the item's own, and not that of one below it."""
+    return request.path.startswith(link) and not request.path.startswith(tuple(below))
 
 
 def _may_see(request: HttpRequest, where: str) -> bool:

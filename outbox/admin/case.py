@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 from outbox import control
 from outbox.admin.base import TONES, address, parse_id
@@ -19,6 +19,8 @@ from outbox.sagas.engine import definition_of
 
 CONVERSATION = 200
 """Messages of a conversation that are shown."""
+RELEASED_SHOWN = 5
+"""Held messages that are named before their head is skipped."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,29 @@ def held_back(row: Delivery) -> list[str]:
         return []
     return [
         f"It holds back {line.held} of {row.ordering_key}, which {row.consumer} handles in order: they go on when it "
-        "is done after a retry, or when it is discarded."
+        "is done after a retry, or when it is discarded or skipped."
     ]
+
+
+@dataclass(frozen=True)
+class Released:
+    """What would go on when the head of an ordering key is passed over."""
+
+    key: str
+    count: int
+    next: Sequence[tuple[int, str]]
+    """Delivery and message of those that come first, in their order."""
+
+
+def released_by(row: Delivery) -> Released | None:
+    """Return what skipping a dead letter lets go; None when it holds nothing back."""
+    line = lines([row]).get((row.consumer, row.ordering_key or ""))
+    if line is None or line.head != row.id or not line.held:
+        return None
+    name = Subquery(Message.objects.filter(id=OuterRef("message_id")).values("name")[:1])
+    held = Delivery.objects.filter(consumer=row.consumer, ordering_key=row.ordering_key, state=DeliveryState.HELD)
+    first = held.annotate(message_name=name).order_by("place").values_list("id", "message_name")[:RELEASED_SHOWN]
+    return Released(row.ordering_key or "", line.held, list(first))
 
 
 def obstacles(consumer: str) -> list[str]:

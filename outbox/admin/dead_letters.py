@@ -39,11 +39,8 @@ class Verb:
     do: operations.Verb
     will: str
     did: str
-
-    @property
-    def permission(self) -> str:
-        """The permission that guards it."""
-        return f"outbox.{self.name}_deadletter"
+    permission: str
+    """The permission that guards it."""
 
     @property
     def url_name(self) -> str:
@@ -57,6 +54,7 @@ RETRY = Verb(
     operations.retry_dead_letter,
     "Back into the queue for a whole new round of attempts. What was tried before stays on record.",
     "back in the queue",
+    "outbox.retry_deadletter",
 )
 DISCARD = Verb(
     "discard",
@@ -64,7 +62,17 @@ DISCARD = Verb(
     operations.discard_dead_letter,
     "Given up for good and never done. A saga that waits for it goes on waiting for a person. There is no undo.",
     "discarded",
+    "outbox.discard_deadletter",
 )
+SKIP = Verb(
+    "skip",
+    "Skip",
+    operations.skip_delivery,
+    "Passed over and never done, so that what it holds back goes on in order. There is no undo.",
+    "skipped",
+    DISCARD.permission,
+)
+"""For the head of an ordering key. Who may give a message up for good may pass it over."""
 
 
 @admin.register(DeadLetter)
@@ -149,7 +157,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
                 self.admin_site.admin_view(self._one(verb)),
                 name=f"outbox_deadletter_{verb.name}",
             )
-            for verb in (RETRY, DISCARD)
+            for verb in (RETRY, DISCARD, SKIP)
         ]
         return [*verbs, *super().get_urls()]
 
@@ -173,6 +181,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if row is None:
             return self._gone(request, object_id)
         message = Message.objects.filter(id=row.message_id).first()
+        released = case.released_by(row)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -185,8 +194,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             "obstacles": [*case.held_back(row), *case.obstacles(row.consumer)],
             "verbs": [
                 (verb, request.user.has_perm(verb.permission), reverse(verb.url_name, args=[row.id]))
-                for verb in (RETRY, DISCARD)
+                for verb in (RETRY, DISCARD, *([SKIP] if released else []))
             ],
+            "released": released,
             "may_not": MAY_NOT,
             **(_told_by(message) if message else {}),
         }
@@ -257,6 +267,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             "ids": ids,
             "problem": problem,
             "groups": groups_of_one_cause(rows),
+            "limit": BULK_LIMIT,
             "checkbox": ACTION_CHECKBOX_NAME,
         }
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from outbox import breakers, stats, throttles
+from outbox.admin import forms
 from outbox.admin.base import TONES, ReadOnlyAdmin, address, ago, pill
 from outbox.context import scope
 from outbox.errors import IllegalOperation
@@ -42,34 +42,16 @@ class Verb:
         return f"admin:outbox_breaker_{self.name}"
 
 
-def _number(form: QueryDict, field: str) -> float | None:
-    text = form.get(field, "").strip()
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise IllegalOperation(f"{text!r} is no number.") from None
-
-
-def _lasting(form: QueryDict) -> timedelta | None:
-    minutes = _number(form, "minutes")
-    if minutes is not None and not 0 < minutes <= 60 * 24 * 366:
-        raise IllegalOperation("A time is above zero, and no longer than a year.")
-    return None if minutes is None else timedelta(minutes=minutes)
-
-
 def _open(name: str, reason: str, form: QueryDict) -> None:
-    breakers.open_by_hand(name, reason, _lasting(form))
+    breakers.open_by_hand(name, reason, forms.lasting(form))
 
 
 def _close(name: str, reason: str, form: QueryDict) -> None:
-    breakers.close_by_hand(name, reason, _lasting(form))
+    breakers.close_by_hand(name, reason, forms.lasting(form))
 
 
 def _throttle(name: str, reason: str, form: QueryDict) -> None:
-    at_once = _number(form, "concurrency")
-    concurrency = None if at_once is None else int(at_once)
-    throttle = throttles.Throttle(concurrency, _number(form, "per_second"), _lasting(form))
-    throttles.throttle_destination(name, throttle, reason)
+    throttles.throttle_destination(name, forms.throttle(form), reason)
 
 
 def _lift(name: str, reason: str, form: QueryDict) -> None:

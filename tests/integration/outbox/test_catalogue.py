@@ -89,3 +89,10 @@ def test_where_no_sample_is_kept_one_is_made(settings, tmp_path):
         ("number", True),
         ("behaviour", False),
     ]
+
+
+@pytest.mark.requirement("M27")
+def test_the_sidebar_marks_the_page_that_is_shown_and_no_other(viewer):
+    for shown in ("/admin/outbox/message/", "/admin/outbox/message/contracts/"):
+        groups = viewer.get(shown).context["sidebar_navigation"]
+        assert [str(item["link"]) for group in groups for item in group["items"] if item["active"]] == [shown]

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 
 from outbox import housekeeping, operations, queue_views
 from outbox.engine import queue, reaper, transactional
@@ -328,3 +329,29 @@ def test_the_command_line_shows_the_order_and_skips(drain):
     assert "Would skip 1" in outbox("skip", dead, "--reason", "gone", "--dry-run")
     assert "skip: 1 done, 0 not." in outbox("skip", dead, "--reason", "gone")
     assert states() == ["ready", "held"]
+
+
+@pytest.mark.requirement("M27")
+def test_a_dead_head_is_skipped_in_the_console_after_a_look_at_what_it_lets_go(drain, admin_client, invariants_hold):
+    dead = give_up_the_first(drain)
+    page = f"/admin/outbox/deadletter/{dead}/"
+    assert "Lets go 2 messages of" in admin_client.get(f"{page}change/").content.decode()
+    assert admin_client.get(f"{page}skip/", {"reason": "gone"}).status_code == 405
+    admin_client.post(f"{page}skip/", {"reason": " "})
+    assert Delivery.objects.filter(id=dead).exists()
+    admin_client.post(f"{page}skip/", {"reason": "the customer has left"})
+    assert states() == ["ready", "held"]
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor, entry.reason) == ("outbox.skip_delivery", "staff:admin", "the customer has left")
+
+
+@pytest.mark.requirement("M27")
+def test_a_skip_needs_the_permission_and_the_pages_token(drain, client, django_user_model):
+    dead = give_up_the_first(drain)
+    skipping = f"/admin/outbox/deadletter/{dead}/skip/"
+    client.force_login(django_user_model.objects.create_user("guest", is_staff=True))
+    assert client.post(skipping, {"reason": "gone"}).status_code == 403
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(django_user_model.objects.create_superuser("root"))
+    assert strict.post(skipping, {"reason": "gone"}).status_code == 403
+    assert Delivery.objects.get(id=dead).state == "dead"
