@@ -146,6 +146,53 @@ def test_the_example_runs_with_the_outbox_alone(project):
     assert json.loads(project.manage("outbox", "stats", "--json"))["queue"] == []
 
 
+ORDER_PRINTS = """
+from editions.models import Edition
+from editions.sagas import order_print
+from outbox.publishing import unit_of_work
+with unit_of_work():
+    edition = Edition.objects.create(number=1, copies=1)
+    print(order_print(edition, ""))
+"""
+ORDER_ANOTHER = """
+from editions.models import Edition
+from editions.sagas import order_print
+from outbox.publishing import unit_of_work
+for _ in range(2):
+    with unit_of_work():
+        print(order_print(Edition.objects.get(), "High Street 1"))
+"""
+
+
+def test_the_examples_saga_posts_a_copy_or_takes_back_what_it_has_done(project):
+    def ended(count: int) -> bool:
+        return len(project.rows("SELECT 1 FROM outbox_saga WHERE finished_at IS NOT NULL")) == count
+
+    project.manage("makemigrations", "--check", "--dry-run", "newsletter", "editions")
+    project.manage("shell", "--verbosity", "0", "-c", ORDER_PRINTS)
+    workers = project.workers()
+    try:
+        eventually(lambda: ended(1), 60)
+        undone = project.rows("SELECT name, status FROM outbox_sagastep ORDER BY position")
+        assert [tuple(row.values()) for row in undone] == [("reserve", "compensated"), ("post", "failed")]
+        assert project.rows("SELECT copies FROM editions_edition") == [{"copies": 1}], "the copy went back"
+        project.manage("shell", "--verbosity", "0", "-c", ORDER_ANOTHER)
+        eventually(lambda: ended(3), 60)
+    finally:
+        workers.terminate()
+        assert workers.wait(60) == 0
+    orders = project.rows("SELECT outcome, has_copy FROM editions_printorder ORDER BY outcome")
+    assert [tuple(row.values()) for row in orders] == [
+        ("There is no copy left", False),
+        ("We do not know the street", False),
+        ("posted", True),
+    ]
+    sagas = project.rows("SELECT status FROM outbox_saga ORDER BY status")
+    assert [row["status"] for row in sagas] == ["compensated", "compensated", "completed"]
+    assert project.rows("SELECT copies FROM editions_edition") == [{"copies": 0}]
+    assert "0 broken" in project.manage("verify")
+
+
 def test_the_console_comes_along_with_its_templates_and_styles(project):
     shutil.copytree(ROOT / "templates" / "admin" / "outbox", project.place / "templates" / "admin" / "outbox")
     shutil.copytree(ROOT / "static" / "tandem", project.place / "static" / "tandem")

@@ -10,6 +10,7 @@ ROOT_URLCONF = "mysite.urls"
 INSTALLED_APPS = [
     "outbox",  # first: it replaces django-q2's qcluster command
     "newsletter",
+    "editions",
     "django_q",
 ]
 DATABASES = {
