@@ -1,7 +1,8 @@
 """The benchmarks: `./tandem bench [engine] [door] [placing] [webhooks]`, or single rows such as `drain.noop` or
 `door.etag`, or all of `engine.drain`.
 
-Writes bench.json beside the table it prints.
+Other queues that rows are held against are installed on the way, or left out: `--no-peers`. Writes bench.json beside
+the table it prints.
 
 They run in a database of their own on the server of DATABASE_URL, made anew each time.
 """
@@ -47,6 +48,7 @@ from tests.bench.webhooks import webhooks  # noqa: E402
 
 ALONE = {"placing": placing, "webhooks": webhooks}
 """Rows that are measured each for itself."""
+NO_PEERS = "--no-peers"
 HEADINGS = ("", "value", "baseline", "ratio", "shall be", "against", "")
 
 
@@ -75,7 +77,8 @@ def rows_of(name: str) -> list[str]:
     return [row for row in table.names() if not prefix or row == prefix or row.startswith(f"{prefix}.")]
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    names = [argument for argument in arguments if argument != NO_PEERS]
     wanted = {name: rows_of(name) for name in names or ("engine", "door", *ALONE)}
     if unknown := [name for name, rows in wanted.items() if not rows]:
         there = ", ".join(("engine", *table.names(), *door_table.names(), *ALONE))
@@ -85,7 +88,8 @@ def main(names: list[str]) -> int:
     LOG.write_bytes(b"")
     call_command("migrate", verbosity=0)
     measured = {row for rows in wanted.values() for row in rows}
-    results = table.engine(sorted(measured & set(table.names()))) if measured & set(table.names()) else []
+    rows = sorted(measured & set(table.names()))
+    results = table.engine(rows, peers=NO_PEERS not in arguments) if rows else []
     if measured & set(door_table.names()):
         results += door_table.door(sorted(measured & set(door_table.names())))
     for name, measure in ALONE.items():

@@ -45,6 +45,13 @@ class Call(Numbered):
     """Call someone who answers at once."""
 
 
+@contract("bench.visit", version=1, owner="bench", aggregate="bench", key="bench_id", semantics=Semantics.AT_LEAST_ONCE)
+class Visit(Numbered):
+    """Call a server that takes its time."""
+
+    url: str
+
+
 @contract("bench.stamp", version=1, owner="bench", aggregate="bench", key="bench_id")
 class Stamp(Numbered):
     """Note when you began."""

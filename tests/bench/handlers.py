@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from django.db import connection
 
 from outbox.consumers import Incoming, Received, consumer, consumer_of_many, external_consumer
+from outbox.destinations import Destination
+from outbox.http import Answer, Client
 from outbox.publishing import send
 from tests.bench import work
-from tests.bench.commands import Call, Forward, Forwarded, Many, Noop, Placed, Stamp, Touch, Update
+from tests.bench.commands import Call, Forward, Forwarded, Many, Noop, Placed, Stamp, Touch, Update, Visit
 from tests.bench.models import Pickup
+
+PLACES = 20
+client = Client()
 
 
 @consumer(Noop, name="bench.noop", batch=100)
@@ -52,6 +57,18 @@ class Calling:
 
     def record(self, command: Call, message: Incoming, plan: int, result: int) -> None:
         pass
+
+
+@external_consumer(Visit, name="bench.visit", destination=Destination("bench.slow", concurrency=PLACES))
+class Visiting:
+    def prepare(self, command: Visit, message: Incoming) -> str:
+        return command.url
+
+    def call(self, plan: str) -> Answer:
+        return client.exchange("GET", plan)
+
+    def record(self, command: Visit, message: Incoming, plan: str, result: Answer) -> None:
+        assert result.status == 200
 
 
 @consumer(Stamp, name="bench.stamp")

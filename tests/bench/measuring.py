@@ -5,12 +5,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROUNDS = 5
+FEW = 3
+"""Rounds of what takes long."""
 DATA = Path(os.environ.get("TANDEM_DATA_DIR", "var"))
 LOG = DATA / "bench.log"
 Samples = Mapping[str, float]
@@ -54,45 +56,57 @@ class Row:
         return {self.measure, self.against or self.baseline or self.measure}
 
 
-def take_turns(measures: Mapping[str, Measure], rounds: int = ROUNDS) -> list[dict[str, float]]:
-    """Measure each in turn, `rounds` times; return the samples of each round."""
+def take_turns(
+    measures: Mapping[str, Measure], rounds: int = ROUNDS, few: Collection[str] = (), less: int = FEW
+) -> list[dict[str, float]]:
+    """Measure each in turn, `rounds` times, those of `few` in the first `less` only; return each round's samples."""
     taken = []
     for number in range(rounds):
         samples: dict[str, float] = {}
         for name, measure in measures.items():
-            print(f"    round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+            if name in few and number >= less:
+                continue
+            print(f"    round {number + 1} of {less if name in few else rounds}: {name}", file=sys.stderr, flush=True)
             samples.update(measure())
         taken.append(samples)
     return taken
 
 
-def result_of(row: Row, rounds: Sequence[Samples]) -> Result:
-    """Return the figure as the median of its rounds.
+def result_of(row: Row, rounds: Sequence[Samples], missing: Mapping[str, str] | None = None) -> Result:
+    """Return the figure as the median of its rounds; `missing` tells why a baseline has no samples.
 
     The ratio is the median of the rounds' ratios: what disturbs the machine disturbs both halves of a round.
     """
-    value = round(statistics.median(samples[row.name] for samples in rounds), 3)
+    taken = [samples for samples in rounds if row.name in samples]
+    value = round(statistics.median(samples[row.name] for samples in taken), 3)
     if row.baseline is None:
-        return Result(row.name, value, row.unit, rounds=len(rounds), bound=row.bound)
+        return Result(row.name, value, row.unit, rounds=len(taken), bound=row.bound)
+    both = [samples for samples in taken if row.baseline in samples]
+    if not both:
+        reason = (missing or {}).get(row.baseline, "was not measured")
+        return Result(row.name, value, row.unit, row.baseline, rounds=len(taken), bound=row.bound, reason=reason)
     return Result(
         row.name,
         value,
         row.unit,
         row.baseline,
-        round(statistics.median(samples[row.baseline] for samples in rounds), 3),
-        round(statistics.median(samples[row.name] / samples[row.baseline] for samples in rounds), 2),
-        len(rounds),
+        round(statistics.median(samples[row.baseline] for samples in both), 3),
+        round(statistics.median(samples[row.name] / samples[row.baseline] for samples in both), 2),
+        len(both),
         row.bound,
     )
 
 
+def running(command: Sequence[str], **environment: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Run a program of this Python beside the benchmark, its words going to a file."""
+    return running_program([sys.executable, *command], environment)
+
+
 @contextmanager
-def running(command: Sequence[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program beside the benchmark, its words going to a file."""
+def running_program(command: Sequence[str | Path], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run any program beside the benchmark, its words going to a file."""
     with LOG.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command], stdout=log, stderr=log, env={**os.environ, **environment}
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
     try:
         yield process
     finally:

@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
-from uuid import uuid4
 
 import psycopg
 from django.db import connection
@@ -15,41 +13,26 @@ from django_q.models import OrmQ
 from outbox import control
 from outbox.contracts import Command
 from outbox.models import Delivery, Receipt
-from outbox.publishing import send, unit_of_work
+from outbox.publishing import unit_of_work
 from tests.bench.commands import Call, Forward, Forwarded, Many, Noop, Numbered, Touch, Update
+from tests.bench.engine.backlog import BENCH, ITEMS, empty_tables, fill
+from tests.bench.engine.effects import steady_rate, watch
 from tests.bench.engine.raw import LOOPS, START_LOCK
 from tests.bench.measuring import Measure, Samples, running, wait_until
 from tests.bench.models import Item
 
-BACKLOG = 20_000
+BACKLOG = ITEMS
 CALLS = 4_000
 """Fewer, since each is a commit of its own: what is compared is the rate."""
 LONG_BACKLOG = 200_000
 STOCK = 2_000
 """What stock django-q2 drains: fewer, since it is slower."""
-PER_UNIT = 500
 WORKERS = 2
-BENCH = uuid4()
 REASON = "benchmark"
-
-
-def empty_tables() -> None:
-    """Forget all messages, and have one untouched item for each number."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE outbox_message, outbox_delivery, outbox_receipt, bench_item")
-        cursor.execute("INSERT INTO bench_item (id, touched) SELECT n, 0 FROM generate_series(1, %s) n", [BACKLOG])
 
 
 def consumer_of(contract: type[Command]) -> str:
     return str(contract.__name__).lower().join(("bench.", ""))
-
-
-def fill(contract: type[Numbered], messages: int) -> None:
-    """Send `messages` of them."""
-    for start in range(1, messages + 1, PER_UNIT):
-        with unit_of_work():
-            for number in range(start, min(start + PER_UNIT, messages + 1)):
-                send(contract(bench_id=BENCH, number=number))
 
 
 def pause(*consumers: str) -> None:
@@ -90,15 +73,30 @@ def drain(
     touches: bool = False,
     before: Callable[[], object] | None = None,
 ) -> Samples:
-    """Let the workers drain `messages` of `contract`; return the rate under `name`. `before` is called at the start."""
-    consumer = consumer_of(contract)
+    """Let the workers drain `messages` of `contract`, alone in the tables; return the rate under `name`.
+
+    `before` is called at the start.
+    """
     empty_tables()
+    return drain_beside(name, contract, messages, touches=touches, before=before)
+
+
+def drain_beside(
+    name: str,
+    contract: type[Numbered],
+    messages: int = BACKLOG,
+    *,
+    touches: bool = False,
+    before: Callable[[], object] | None = None,
+) -> Samples:
+    """The same, beside whatever else the tables hold."""
+    consumer = consumer_of(contract)
     pause(consumer)
     fill(contract, messages)
     if before:
         before()
     resume(consumer)
-    wait_until(lambda: drained(consumer), what=f"the end of {name}", every=0.1)
+    wait_until(lambda: drained(consumer), what=f"the end of {name}", every=messages / BACKLOG / 10)
     assert Receipt.objects.filter(consumer=consumer).count() == messages
     assert not touches or Item.objects.filter(touched=1).count() == messages
     return {name: rate(consumer)}
@@ -142,23 +140,15 @@ def raw(loop: str) -> Samples:
 
 
 def stock_django_q2(name: str, work: str) -> Samples:
-    """Let stock django-q2 drain fewer: the messages per second between its first effect and its last, under `name`."""
+    """Let stock django-q2 drain fewer; return the rate of its effects under `name`."""
     empty_tables()
     stock = {"DJANGO_SETTINGS_MODULE": "tests.bench.stock_settings"}
     with running(["-m", "tests.bench.stock_fill", work, str(STOCK)], **stock) as filling:
         assert filling.wait() == 0
     with running(["-m", "django", "qcluster"], **stock):
-        wait_until(lambda: touched() > 0, what="the first effect")
-        before, started = touched(), time.monotonic()
-        wait_until(lambda: touched() >= STOCK, what="the last effect")
-        seconds = time.monotonic() - started
+        looks = watch(STOCK)
         wait_until(lambda: not OrmQ.objects.filter(key="stock").exists(), what="acknowledgements")
-    return {name: (STOCK - before) / seconds}
-
-
-def touched() -> int:
-    """Count the items that have been touched."""
-    return Item.objects.filter(touched__gt=0).count()
+    return {name: steady_rate(looks, STOCK)}
 
 
 MEASURES: dict[str, Callable[[], Samples] | Measure] = {

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from outbox import stats
 from outbox.models import Rollup
-from tests.bench.engine.drains import drained, empty_tables
+from tests.bench.engine.backlog import empty_tables
+from tests.bench.engine.drains import drained
 from tests.bench.measuring import Samples, wait_until
 
 SECONDS = 2.0

@@ -9,8 +9,12 @@ from django.db import connection
 from outbox.models import Worker
 from tests.bench.commands import Noop
 from tests.bench.engine import cost, drains, waiting
+from tests.bench.engine.backlog import empty_tables, fill
+from tests.bench.engine.calls import calls
+from tests.bench.engine.growth import growth
 from tests.bench.engine.publishing import Publishers, publishers
 from tests.bench.measuring import LOG, Measure, Result, Row, Samples, result_of, running, take_turns, wait_until
+from tests.bench.peers import racing
 
 ROWS = (
     Row("drain.noop", "messages/s", "drain.noop", ">= 0.7", "raw_savepoint_noop_100"),
@@ -19,8 +23,14 @@ ROWS = (
     Row("drain.update", "messages/s", "drain.update", ">= 8", "django_q2_update"),
     Row("drain.orm", "messages/s", "drain.orm", ">= 0.4", "raw_savepoint_100"),
     Row("drain.orm", "messages/s", "drain.orm", ">= 8", "django_q2_orm"),
+    Row("drain.orm", "messages/s", "drain.orm", ">= 8", "procrastinate"),
+    Row("drain.orm", "messages/s", "drain.orm", ">= 8", "dbos"),
+    Row("drain.orm", "messages/s", "drain.orm", ">= 4", "awa_pg"),
+    Row("drain.orm", "messages/s", "drain.orm", ">= 1.5", "graphile_worker"),
+    Row("drain.orm", "messages/s", "drain.orm", "", "graphile_worker_batched"),
     Row("drain.many", "messages/s", "drain.many", ">= 0.6", "raw_set_100"),
-    Row("drain.external", "messages/s", "drain.external"),
+    Row("drain.external", "messages/s", "drain.external", ">= 1.4", "celery_rabbitmq"),
+    Row("external.calls", "s", "external.calls", "<= 3"),
     Row("drain.publish", "messages/s", "drain.publish", ">= 0.4", "raw_savepoint_100"),
     Row("publish.1", "commits/s", "publish.1", ">= 0.7", "order_only.1"),
     Row("publish.1.pickup", "ms", "publish.1", "<= 5"),
@@ -33,10 +43,17 @@ ROWS = (
     Row("cost.commits", "commits/message", "cost", "<= 0.05"),
     Row("cost.wal", "bytes/message", "cost", "<= 700"),
     Row("old_snapshot", "messages/s", "old_snapshot", ">= 0.9", "no_snapshot"),
+    Row("growth.noop", "messages/s", "growth", ">= 0.95", "drain.noop"),
+    Row("growth.update", "messages/s", "growth", ">= 0.95", "drain.update"),
+    Row("growth.pickup.p50", "ms", "growth", "<= 1.05", "pickup.p50", "pickup"),
+    Row("growth.pickup.p99", "ms", "growth", "<= 1.05", "pickup.p99", "pickup"),
+    Row("growth.counts", "ms", "growth", "<= 50"),
     Row("timers", "ms late", "timers", "<= 100"),
     Row("idle.cpu", "% of a core", "idle", "<= 3"),
     Row("idle.statements", "statements/s", "idle", "<= 5"),
 )
+LONG = ("old_snapshot", "no_snapshot", "growth", *racing.PEERS)
+"""Measured in fewer rounds."""
 MESSAGES_TO_COUNT = 5_000
 TABLES = """
 CREATE TABLE IF NOT EXISTS bench_raw (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, payload jsonb);
@@ -50,16 +67,20 @@ def names() -> list[str]:
     return list(dict.fromkeys(row.name for row in ROWS))
 
 
-def engine(wanted: Sequence[str]) -> list[Result]:
-    """Measure the rows whose names are `wanted`, all in one interleaved run with their baselines."""
+def engine(wanted: Sequence[str], *, peers: bool = True) -> list[Result]:
+    """Measure the rows whose names are `wanted`, all in one interleaved run with their baselines.
+
+    Without `peers`, rows held against other queues have no ratio.
+    """
     rows = [row for row in ROWS if row.name in wanted]
     needed: set[str] = set().union(*(row.measures for row in rows))
     with connection.cursor() as cursor:
         for table in TABLES.split(";"):
             cursor.execute(table)
-    with measures(needed) as possible:
-        rounds = take_turns({name: measure for name, measure in possible.items() if name in needed})
-    return [result_of(row, rounds) for row in rows]
+    with racing.line_up(needed, left_out=not peers) as others, measures(needed) as own:
+        possible = {**own, **others.measures}
+        rounds = take_turns({name: measure for name, measure in possible.items() if name in needed}, few=LONG)
+    return [result_of(row, rounds, others.missing) for row in rows]
 
 
 @contextmanager
@@ -74,11 +95,13 @@ def measures(needed: set[str]) -> Iterator[dict[str, Measure]]:
         yield {
             **drains.MEASURES,
             **publish,
+            "external.calls": calls,
             "pickup": waiting.pickup,
             "raw_listen": waiting.raw_listen,
             "cost": costs,
             "timers": waiting.timers,
             "idle": partial(waiting.idle, cluster.pid),
+            "growth": growth,
         }
 
 
@@ -100,9 +123,9 @@ def measures_of(ready: Publishers) -> Iterator[tuple[str, Measure]]:
 
 def costs() -> Samples:
     """Drain in this process, whose log lines go where those of the workers go."""
-    drains.empty_tables()
+    empty_tables()
     drains.pause("bench.noop")
-    drains.fill(Noop, MESSAGES_TO_COUNT)
+    fill(Noop, MESSAGES_TO_COUNT)
     with LOG.open("a") as log, redirect_stderr(log):
         found = cost.cost_of_noop(MESSAGES_TO_COUNT)
     drains.resume("bench.noop")
