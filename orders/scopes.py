@@ -5,7 +5,7 @@ from collections.abc import Iterable
 SCOPES = {
     "orders:read": "Read orders, their progress, timeline, shipments and returns.",
     "orders:write": "Place and cancel orders, and ask for returns.",
-    "payments:read": "Read the payments and invoices of orders.",
+    "payments:read": "Read the payments of orders.",
     "events:read": "Read the feed of events.",
     "webhooks:read": "Read webhook endpoints and their deliveries.",
     "webhooks:write": "Make, change and remove webhook endpoints; test, redeliver and replay.",
