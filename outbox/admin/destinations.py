@@ -34,7 +34,6 @@ class Verb:
     title: str
     will: str
     do: Callable[[str, str, QueryDict], None]
-    fields: tuple[str, ...] = ()
 
     @property
     def url_name(self) -> str:
@@ -70,7 +69,6 @@ VERBS = (
         "Set limits",
         "These hold over all workers instead of what is declared, for a time or until they are lifted.",
         _throttle,
-        ("concurrency", "per_second"),
     ),
     Verb("lift", "Lift the limits", "What is declared holds again.", _lift),
 )
