@@ -140,3 +140,16 @@ def test_a_consumer_may_have_a_bound_of_its_own(bound, monkeypatch):
 
 def _with_bound(entry, most: int):
     return type("Declared", (), {"name": entry.name, "max_pending": most})()
+
+
+def test_who_waits_goes_on_only_when_there_is_room_and_is_told_once(bound, monkeypatch):
+    ask(*(single(number) for number in range(bound + 3)))
+    told = []
+
+    def somebody_works_meanwhile(_seconds: float) -> None:
+        sql("DELETE FROM outbox_delivery WHERE id = (SELECT min(id) FROM outbox_delivery)")
+
+    monkeypatch.setattr(pressure.time, "sleep", somebody_works_meanwhile)
+    pressure.wait_for_room([SINGLE], told.append)
+    assert Delivery.objects.count() == bound
+    assert [str(backlog) for backlog in told] == [f"more than {bound} messages wait for {SINGLE}"]
